@@ -1,0 +1,137 @@
+//! The channel supervisor ↔ authenticator: one attempt, then the authenticator exits.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    account::Account,
+    bounded::{Bytes, Secret, UserName},
+    channel::Message,
+    process::{Confinement, LockdownFailure, SandboxReport},
+};
+
+/// Where accounts are looked up, in the order of `[auth] backends`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Backend {
+    /// The account file.
+    File,
+    /// PAM and the system's users.
+    Pam,
+}
+
+/// What the authenticator needs of the configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuthSettings {
+    /// Backends in order.
+    pub backends: Vec<Backend>,
+    /// The account file.
+    pub users_file: PathBuf,
+    /// Where used codes are remembered.
+    pub state_directory: PathBuf,
+    /// PAM service name.
+    pub pam_service: String,
+    /// PAM: groups that may log in; empty: all.
+    pub allow_groups: Vec<String>,
+    /// Users that may not log in.
+    pub deny_users: Vec<String>,
+    /// PAM: smallest uid that may log in.
+    pub minimum_uid: u32,
+    /// PAM: whether the shell must be listed in /etc/shells.
+    pub valid_shell: bool,
+    /// I2FTP: pre-shared key, for its services.
+    pub i2ftp_key: Option<Secret>,
+}
+
+/// Supervisor → authenticator.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum SupervisorToAuthenticator {
+    /// The only message. Answer: `Failed`, or `Ready` and then `Verdict`.
+    Attempt {
+        /// How to lock down.
+        confinement: Confinement,
+        /// What the configuration says.
+        settings: AuthSettings,
+        /// The client's address (PAM_RHOST, allowed networks).
+        client: IpAddr,
+        /// Whether the control connection is TLS.
+        tls: bool,
+        /// What is tried.
+        attempt: Attempt,
+    },
+}
+
+impl Message for SupervisorToAuthenticator {
+    const MAX_BYTES: usize = 32 * 1024;
+}
+
+/// One attempt to log in.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Attempt {
+    /// Name and password, perhaps with a code glued behind it.
+    Password {
+        /// The name.
+        user: UserName,
+        /// What was typed.
+        password: Secret,
+        /// DER of a verified client certificate.
+        client_certificate: Option<Bytes<8192>>,
+    },
+    /// The code, after `NeedSecondFactor` for this user on this connection: the supervisor
+    /// remembers whose password was right.
+    SecondFactor {
+        /// The name.
+        user: UserName,
+        /// The code.
+        code: Secret,
+    },
+    /// I2FTP's first 16 bytes.
+    I2ftpKnock {
+        /// The bytes.
+        key: [u8; 16],
+    },
+    /// I2FTP's answer to the nonce.
+    I2ftpProof {
+        /// The nonce.
+        nonce: Bytes<64>,
+        /// The answer.
+        proof: Bytes<64>,
+    },
+}
+
+/// Authenticator → supervisor.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum AuthenticatorToSupervisor {
+    /// The sandbox is up.
+    Ready(SandboxReport),
+    /// It is not, and the authenticator ends.
+    Failed(LockdownFailure),
+    /// What became of the attempt.
+    Verdict(Verdict),
+}
+
+impl Message for AuthenticatorToSupervisor {
+    const MAX_BYTES: usize = 32 * 1024;
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Logged in.
+    Granted(Account),
+    /// The password is right; a code is needed.
+    NeedSecondFactor,
+    /// I2FTP: the first 16 bytes, or the proof, are right.
+    I2ftpRight,
+    /// Refused. The reason is for the log alone, never for the client.
+    Refused {
+        /// Stable word for the log: `unknown-user`, `wrong-password`, `wrong-code`, `expired`, …
+        reason: String,
+    },
+    /// The password has expired; this text is for the client.
+    Expired(String),
+    /// The account demands TLS.
+    TlsDemanded,
+    /// The backend failed: the account file is damaged, PAM is misconfigured. For the log.
+    Broken(String),
+}

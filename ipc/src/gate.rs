@@ -1,0 +1,230 @@
+//! The channel supervisor ↔ gate: a client before login, and the relay of a TLS session after it.
+
+use std::{net::SocketAddr, ops::RangeInclusive};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    account::{SessionId, TlsDemand},
+    bounded::{Bytes, Secret, UserName},
+    channel::Message,
+    keeper::{KeyId, MAX_CHAIN},
+    process::{Confinement, LockdownFailure, SandboxReport},
+};
+
+/// What a client that connected speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Service {
+    /// FTP, with AUTH TLS if TLS is configured (RFC 4217).
+    Ftp,
+    /// FTP inside TLS from the first byte (port 990).
+    FtpsImplicit,
+    /// I2FTP.
+    I2ftp,
+    /// I2FTP inside TLS.
+    I2ftpTls,
+}
+
+/// A certificate chain the gate may present; its key is in the keeper.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Number of its key.
+    pub key: KeyId,
+    /// DER, leaf first.
+    pub chain: Vec<Bytes<MAX_CHAIN>>,
+    /// Signature schemes of the key, as TLS code points, best first.
+    pub schemes: Vec<u16>,
+    /// Names of the leaf, for the choice by SNI.
+    pub names: Vec<String>,
+}
+
+/// TLS as the gate does it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GateTls {
+    /// Certificates, the default first.
+    pub certificates: Vec<Certificate>,
+    /// When TLS is demanded.
+    pub demand: TlsDemand,
+    /// Whether TLS 1.2 is refused.
+    pub only_tls13: bool,
+    /// If not empty, a client that sends another SNI is refused.
+    pub names: Vec<String>,
+    /// DER certificates of the authorities for client certificates; empty: none is asked for.
+    pub client_ca: Vec<Bytes<MAX_CHAIN>>,
+    /// Whether a client without a certificate is refused.
+    pub client_certificate_required: bool,
+}
+
+/// What every gate of a configuration is told at its start, before it has a client.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GateSettings {
+    /// First line of the greeting.
+    pub banner: String,
+    /// Seconds without a command.
+    pub idle_ctrl_timeout: u64,
+    /// Seconds a client may take to log in; 0 = no limit.
+    pub login_timeout: u64,
+    /// TLS, if it is configured.
+    pub tls: Option<GateTls>,
+}
+
+/// Supervisor → gate.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum SupervisorToGate {
+    /// First message. Answer: `Ready` or `Failed`.
+    Boot {
+        /// How to lock down.
+        confinement: Confinement,
+        /// What the configuration says.
+        settings: GateSettings,
+    },
+    /// A client. One descriptor: the control connection; two with TLS: the signing channel as well.
+    Serve {
+        /// The session, for the log only.
+        session: SessionId,
+        /// The client's address.
+        client: SocketAddr,
+        /// The address the client connected to.
+        local: SocketAddr,
+        /// What the client speaks.
+        service: Service,
+    },
+    /// The answer to `Authenticate`, `SecondFactor`, `I2ftpKnock` or `I2ftpProof`.
+    AuthResult(AuthResult),
+    /// After `Handover` of a TLS session. One descriptor: the plain side of the relay.
+    BecomeRelay,
+    /// End the connection: send the reply line, then close.
+    End {
+        /// A whole reply line without CR LF, such as `421 The server is going down.`
+        reply: String,
+    },
+}
+
+impl Message for SupervisorToGate {
+    const MAX_BYTES: usize = 128 * 1024;
+    fn descriptors(&self) -> RangeInclusive<usize> {
+        match self {
+            SupervisorToGate::Serve { .. } => 1..=2,
+            SupervisorToGate::BecomeRelay => 1..=1,
+            SupervisorToGate::Boot { .. }
+            | SupervisorToGate::AuthResult(_)
+            | SupervisorToGate::End { .. } => 0..=0,
+        }
+    }
+}
+
+/// What became of a login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthResult {
+    /// Logged in. The session is ready and waits for the control connection: answer with
+    /// `Handover`. The session sends the 230.
+    Granted,
+    /// The password is right and a code is needed: 332, then `SecondFactor`.
+    NeedSecondFactor,
+    /// Wrong name, wrong password, wrong code, or an account that may not log in: 530, always the
+    /// same words.
+    Refused,
+    /// The password has expired: 530 with this text.
+    Expired(String),
+    /// The account demands TLS: 530, and say so (the name need not exist).
+    TlsDemanded,
+    /// I2FTP: the first 16 bytes are right; send the nonce.
+    Welcome,
+    /// Too many sessions or attempts, or the server cannot start a session: 421, and close.
+    Unavailable(String),
+}
+
+/// What the control connection's protection is when it is handed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protection {
+    /// No TLS: the session gets the control connection itself.
+    Plain,
+    /// TLS: the gate stays as relay.
+    Tls {
+        /// Resumption entries of this control connection: key and value as rustls stores them.
+        resumption: Vec<(Bytes<64>, Bytes<8192>)>,
+        /// Whether PROT P is set (RFC 4217 section 9).
+        private_data: bool,
+        /// PBSZ was sent.
+        pbsz: bool,
+        /// `TLSv1_3` or `TLSv1_2`, for the log.
+        version: String,
+        /// The cipher suite, for the log.
+        cipher: String,
+    },
+}
+
+/// Gate → supervisor.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum GateToSupervisor {
+    /// The sandbox is up; the gate waits for a client.
+    Ready(SandboxReport),
+    /// It is not, and the gate ends.
+    Failed(LockdownFailure),
+    /// A login with a password. Answer: `AuthResult`.
+    Authenticate {
+        /// The name.
+        user: UserName,
+        /// What was typed. An empty one is refused by the gate itself, but for anonymous.
+        password: Secret,
+        /// Whether the control connection is TLS, as the gate says.
+        tls: bool,
+        /// Host name of HOST (RFC 7151) or SNI, if any.
+        host: Option<Bytes<255>>,
+        /// DER of the client certificate the handshake verified, if any.
+        client_certificate: Option<Bytes<8192>>,
+    },
+    /// The second factor, after `NeedSecondFactor`. Answer: `AuthResult`.
+    SecondFactor {
+        /// The code.
+        code: Secret,
+    },
+    /// I2FTP, the first 16 bytes. Answer: `AuthResult` `Welcome` or `Refused`.
+    I2ftpKnock {
+        /// The bytes.
+        key: [u8; 16],
+    },
+    /// I2FTP, the answer to the nonce. Answer: `AuthResult`.
+    I2ftpProof {
+        /// The nonce the gate sent.
+        nonce: Bytes<64>,
+        /// The 64 bytes of the client.
+        proof: Bytes<64>,
+    },
+    /// After `Granted`: the gate reads no more. It ends (plain) or waits for `BecomeRelay` (TLS).
+    Handover {
+        /// Bytes the client sent behind its last command.
+        unread: Bytes<8192>,
+        /// Protection of the control connection.
+        protection: Protection,
+    },
+    /// The gate ends, and why. For the log and the penalties.
+    Closed(GateClosed),
+}
+
+impl Message for GateToSupervisor {
+    const MAX_BYTES: usize = 96 * 1024;
+}
+
+/// Why a gate ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GateClosed {
+    /// QUIT.
+    Quit,
+    /// The client closed.
+    ClientClosed,
+    /// No command for too long.
+    Idle,
+    /// Not logged in in time.
+    LoginTimeout,
+    /// Too many failed logins on one connection.
+    TooManyFailures,
+    /// Something that is not FTP: an HTTP verb or a handful of unknown commands.
+    NotFtp,
+    /// A TLS handshake failed, with its cause.
+    Tls(String),
+    /// The supervisor said so.
+    Ended,
+    /// Another failure.
+    Failed(String),
+}

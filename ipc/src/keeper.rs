@@ -1,0 +1,136 @@
+//! The channels of the keeper: supervisor ↔ keeper, and one signing channel for each gate or session.
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    account::SessionId,
+    bounded::Bytes,
+    channel::Message,
+    process::{Confinement, LockdownFailure, SandboxReport},
+};
+
+/// Number of a private key within the keeper. A reload gives new numbers; old ones stay valid for
+/// the channels that were attached before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct KeyId(pub u32);
+
+/// Longest DER certificate chain of one key, in bytes.
+pub const MAX_CHAIN: usize = 32 * 1024;
+
+/// Supervisor → keeper.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum SupervisorToKeeper {
+    /// First message.
+    Boot {
+        /// How to lock down.
+        confinement: Confinement,
+    },
+    /// Load a certificate chain and its key. Two descriptors: the certificate file and the key
+    /// file, opened for reading by the supervisor, which reads neither. Answer: `Loaded` or
+    /// `NotLoaded`.
+    Load {
+        /// Number for the key.
+        key: KeyId,
+    },
+    /// Forget a key (after a reload, when no channel needs it any longer).
+    Forget {
+        /// Number of the key.
+        key: KeyId,
+    },
+    /// One descriptor: a signing channel.
+    Attach {
+        /// For whom.
+        session: SessionId,
+        /// How many signatures it may have.
+        signatures: u32,
+    },
+}
+
+impl Message for SupervisorToKeeper {
+    const MAX_BYTES: usize = 1024;
+    fn descriptors(&self) -> RangeInclusive<usize> {
+        match self {
+            SupervisorToKeeper::Load { .. } => 2..=2,
+            SupervisorToKeeper::Attach { .. } => 1..=1,
+            SupervisorToKeeper::Boot { .. } | SupervisorToKeeper::Forget { .. } => 0..=0,
+        }
+    }
+}
+
+/// Keeper → supervisor.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum KeeperToSupervisor {
+    /// The sandbox is up.
+    Ready(SandboxReport),
+    /// It is not, and the keeper ends.
+    Failed(LockdownFailure),
+    /// A key was loaded.
+    Loaded {
+        /// Number of the key.
+        key: KeyId,
+        /// The chain in DER, leaf first.
+        chain: Vec<Bytes<MAX_CHAIN>>,
+        /// TLS signature schemes the key can make (RFC 8446 section 4.2.3), best first.
+        schemes: Vec<u16>,
+        /// DNS names and addresses of the leaf, for the choice by SNI.
+        names: Vec<String>,
+        /// End of the leaf's validity, Unix time in seconds.
+        not_after: i64,
+        /// SHA-256 of the leaf.
+        fingerprint: [u8; 32],
+    },
+    /// A key was not loaded.
+    NotLoaded {
+        /// Number of the key.
+        key: KeyId,
+        /// Why: which of the two files, and what to do.
+        reason: String,
+    },
+    /// A signing channel asked for what it may not have; the keeper has closed it.
+    Violation {
+        /// Whose channel.
+        session: SessionId,
+        /// What it did.
+        what: String,
+    },
+}
+
+impl Message for KeeperToSupervisor {
+    const MAX_BYTES: usize = 64 * 1024;
+}
+
+/// Gate or session → keeper.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Sign {
+    /// Sign the CertificateVerify input (TLS 1.3, RFC 8446 section 4.4.3) or the ServerKeyExchange
+    /// parameters (TLS 1.2, RFC 5246 section 7.4.3). Answer: `Signature` or `Refused`.
+    Sign {
+        /// Which key.
+        key: KeyId,
+        /// Signature scheme, as its TLS code point.
+        scheme: u16,
+        /// Whether the handshake is TLS 1.3.
+        tls13: bool,
+        /// What to sign.
+        input: Bytes<1024>,
+    },
+}
+
+impl Message for Sign {
+    const MAX_BYTES: usize = 1100;
+}
+
+/// Keeper → gate or session.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Signed {
+    /// The signature.
+    Signature(Bytes<1024>),
+    /// None.
+    Refused,
+}
+
+impl Message for Signed {
+    const MAX_BYTES: usize = 1100;
+}

@@ -1,0 +1,26 @@
+//! Every message that travels between Bulkhead's processes, and the channels that carry them.
+//!
+//! Each channel is a file here with one enum per direction. The doc comment of a variant says who
+//! sends it, when, what the receiver checks and how many descriptors travel with it. A channel is a
+//! `SOCK_SEQPACKET` socket pair: one frame is one message, its size is bounded before decoding, and
+//! a frame that is too long, does not decode exactly, or carries the wrong number of descriptors
+//! is a [`channel::ChannelError`] that ends the session of the process that sent it.
+//!
+//! This crate depends on no other crate of Bulkhead. Unsafe code is fenced into [`fdpass`]
+//! (descriptors from the kernel) and [`last_words`] (the SIGSYS handler).
+
+pub mod account;
+pub mod authenticator;
+pub mod bounded;
+pub mod channel;
+mod codec;
+pub mod fdpass;
+pub mod gate;
+pub mod helper;
+pub mod keeper;
+pub mod last_words;
+pub mod operator;
+pub mod process;
+pub mod session;
+
+pub use channel::{Channel, ChannelError, Message, Received};

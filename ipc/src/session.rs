@@ -1,0 +1,294 @@
+//! The channel supervisor ↔ session: a client after login.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    account::{Account, Limits, SessionId, Uploads},
+    bounded::{Bytes, Secret},
+    channel::Message,
+    gate::{GateTls, Service},
+    process::{Confinement, LockdownFailure, SandboxReport},
+};
+
+/// Longest path in a message, in bytes (PATH_MAX).
+pub const MAX_PATH: usize = 4096;
+
+/// What a session is told about FTP.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FtpSettings {
+    /// How uploads reach their place.
+    pub uploads: Uploads,
+    /// Whether an upload is synced to disk before its 226.
+    pub sync_uploads: bool,
+    /// IPv4 address PASV announces, when it is not the local one.
+    pub passive_address: Option<Ipv4Addr>,
+    /// Text of the 230 reply.
+    pub welcome: String,
+}
+
+/// What a session is told about TLS on data connections. Present when TLS is configured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SessionTls {
+    /// Certificates and versions, as for the gate.
+    pub tls: GateTls,
+    /// Whether a data connection must resume the control connection's TLS session.
+    pub require_session_reuse: bool,
+}
+
+/// What a session is told about I2FTP.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct I2ftpSettings {
+    /// The pre-shared key: every packet's header sum needs it.
+    pub key: Secret,
+    /// `2.2` or `2.1`.
+    pub wire_version: String,
+    /// Secured mode (obfuscation, not encryption).
+    pub secured: bool,
+    /// Whether `PULF,path,hash` is understood.
+    pub pulf_hash: bool,
+    /// Whether PCTL is answered, and with which process id.
+    pub pctl: Option<u32>,
+}
+
+impl std::fmt::Debug for I2ftpSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("I2ftpSettings")
+            .field("wire_version", &self.wire_version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first message to a session: who it is and what it may do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SessionBoot {
+    /// How to lock down.
+    pub confinement: Confinement,
+    /// Its number.
+    pub session: SessionId,
+    /// The account.
+    pub account: Account,
+    /// Its limits, the account's own already applied.
+    pub limits: Limits,
+    /// Mode bits a new file or directory does not get.
+    pub umask: u32,
+    /// What it speaks.
+    pub service: Service,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// The address the control connection came in on.
+    pub local: SocketAddr,
+    /// FTP.
+    pub ftp: FtpSettings,
+    /// TLS, if it is configured.
+    pub tls: Option<SessionTls>,
+    /// I2FTP, for its services.
+    pub i2ftp: Option<I2ftpSettings>,
+}
+
+/// Supervisor → session.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum SupervisorToSession {
+    /// First message. Answer: `Ready` or `Failed`.
+    Boot(Box<SessionBoot>),
+    /// One descriptor: the control connection, or the relay's plain side.
+    Control {
+        /// Bytes the client sent behind its login.
+        unread: Bytes<8192>,
+        /// The control connection's TLS state, if it has one.
+        protection: crate::gate::Protection,
+    },
+    /// The answer to `NeedHelper`. One descriptor: the session's end of a
+    /// [`crate::helper::SessionToHelper`] channel.
+    HelperChannel,
+    /// The answer to `NeedKeeper`. One descriptor: the session's end of a signing channel.
+    KeeperChannel,
+    /// The helper or keeper is not there at the moment.
+    NotAvailable,
+    /// The limits have changed (reload).
+    NewLimits(Limits),
+    /// End the session: reply, then close.
+    Kick {
+        /// A whole reply line without CR LF.
+        reply: String,
+    },
+    /// The answer to `Who`.
+    WhoLines(Vec<String>),
+    /// The answer to a ticket call of I2FTP.
+    Ticket(TicketAnswer),
+}
+
+impl Message for SupervisorToSession {
+    const MAX_BYTES: usize = 160 * 1024;
+    fn descriptors(&self) -> RangeInclusive<usize> {
+        match self {
+            SupervisorToSession::Control { .. }
+            | SupervisorToSession::HelperChannel
+            | SupervisorToSession::KeeperChannel => 1..=1,
+            SupervisorToSession::Boot(_)
+            | SupervisorToSession::NotAvailable
+            | SupervisorToSession::NewLimits(_)
+            | SupervisorToSession::Kick { .. }
+            | SupervisorToSession::WhoLines(_)
+            | SupervisorToSession::Ticket(_) => 0..=0,
+        }
+    }
+}
+
+/// Session → supervisor.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum SessionToSupervisor {
+    /// The sandbox is up; the session waits for the control connection.
+    Ready(SandboxReport),
+    /// It is not (or the root cannot be opened), and the session ends.
+    Failed(LockdownFailure),
+    /// What happened, in order. Sent in batches: at the latest when the session goes idle.
+    Events(Vec<Event>),
+    /// A channel to the helper, please. Answer: `HelperChannel` or `NotAvailable`.
+    NeedHelper,
+    /// A signing channel, please. Answer: `KeeperChannel` or `NotAvailable`.
+    NeedKeeper,
+    /// Who is logged in? Refused unless the account is an administrator's. Answer: `WhoLines`.
+    Who,
+    /// I2FTP: make a ticket. Answer: `Ticket`.
+    IssueTicket {
+        /// Path beneath the root.
+        path: Bytes<MAX_PATH>,
+        /// Upload or download.
+        upload: bool,
+        /// Size at GETF; uploads: 0.
+        size: u64,
+    },
+    /// I2FTP: what does this ticket stand for? Answer: `Ticket`.
+    RedeemTicket {
+        /// The id.
+        id: [u8; 16],
+    },
+    /// I2FTP: this ticket is closed. Answer: `Ticket`.
+    CloseTicket {
+        /// The id.
+        id: [u8; 16],
+    },
+    /// The session ends, and why.
+    Closed(SessionClosed),
+}
+
+impl Message for SessionToSupervisor {
+    const MAX_BYTES: usize = 64 * 1024;
+}
+
+/// The answer to a ticket call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TicketAnswer {
+    /// A new ticket.
+    Issued {
+        /// Its id, from the system's generator.
+        id: [u8; 16],
+    },
+    /// What the ticket stands for.
+    Redeemed {
+        /// Path beneath the root.
+        path: Bytes<MAX_PATH>,
+        /// Upload or download.
+        upload: bool,
+        /// Size at GETF.
+        size: u64,
+    },
+    /// The ticket is closed.
+    Closed,
+    /// Unknown, foreign, expired, or too many.
+    Refused,
+}
+
+/// Something a session did, for log and counters. The supervisor adds who, from where and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A transfer ended.
+    Transfer(Transfer),
+    /// A file operation.
+    File {
+        /// Which.
+        operation: FileOperation,
+        /// On which path, beneath the root.
+        path: Bytes<MAX_PATH>,
+        /// Rename: to which path.
+        to: Option<Bytes<MAX_PATH>>,
+        /// Whether it was done.
+        done: bool,
+    },
+    /// A command that was refused for lack of a right, or an odd thing worth a line.
+    Notice(String),
+}
+
+/// A transfer that ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Which way, and what.
+    pub kind: TransferKind,
+    /// The path beneath the root.
+    pub path: Bytes<MAX_PATH>,
+    /// Bytes moved in this transfer.
+    pub bytes: u64,
+    /// How long it took, in microseconds.
+    pub micros: u64,
+    /// Whether it is complete. A failed upload is never complete.
+    pub complete: bool,
+    /// Whether the data connection was TLS.
+    pub tls: bool,
+}
+
+/// The kinds of transfers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransferKind {
+    /// RETR.
+    Download,
+    /// STOR, STOU.
+    Upload,
+    /// APPE.
+    Append,
+    /// LIST, NLST, MLSD.
+    Listing,
+}
+
+/// The file operations that are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileOperation {
+    /// DELE.
+    Delete,
+    /// RNFR, RNTO.
+    Rename,
+    /// MKD.
+    MakeDirectory,
+    /// RMD.
+    RemoveDirectory,
+    /// SITE CHMOD, MFF UNIX.mode.
+    ChangeMode,
+    /// MFMT, SITE UTIME.
+    ChangeTime,
+    /// SITE SYMLINK.
+    MakeSymlink,
+    /// I2FTP copy.
+    Copy,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SessionClosed {
+    /// QUIT.
+    Quit,
+    /// The client closed.
+    ClientClosed,
+    /// No command for too long.
+    Idle,
+    /// The supervisor said so.
+    Kicked,
+    /// REIN: the client wants to log in anew. (The connection is closed with 421; RFC 959 allows a
+    /// server to support REIN or not.)
+    Reinitialize,
+    /// Another failure.
+    Failed(String),
+}
