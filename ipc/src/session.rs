@@ -116,6 +116,12 @@ pub enum SupervisorToSession {
         /// A whole reply line without CR LF.
         reply: String,
     },
+    /// The server is going down: end the session with this reply as soon as no transfer is under
+    /// way. A `Kick` follows when the grace period is over.
+    Finish {
+        /// A whole reply line without CR LF.
+        reply: String,
+    },
     /// The answer to `Who`.
     WhoLines(Vec<String>),
     /// The answer to a ticket call of I2FTP.
@@ -133,6 +139,7 @@ impl Message for SupervisorToSession {
             | SupervisorToSession::NotAvailable
             | SupervisorToSession::NewLimits(_)
             | SupervisorToSession::Kick { .. }
+            | SupervisorToSession::Finish { .. }
             | SupervisorToSession::WhoLines(_)
             | SupervisorToSession::Ticket(_) => 0..=0,
         }
