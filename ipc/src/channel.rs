@@ -122,6 +122,24 @@ impl<S: Message, R: Message> Channel<S, R> {
     /// # Errors
     /// [`ChannelError::Closed`] when the peer is gone; `System` for the rest.
     pub fn send(&self, message: &S, fds: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
+        self.transmit(message, fds, false)
+    }
+
+    /// Sends one message and never blocks: `System` with `WouldBlock` when the peer's queue is
+    /// full, because it does not read.
+    ///
+    /// # Errors
+    /// As [`Channel::send`].
+    pub fn try_send(&self, message: &S, fds: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
+        self.transmit(message, fds, true)
+    }
+
+    fn transmit(
+        &self,
+        message: &S,
+        fds: &[BorrowedFd<'_>],
+        dont_wait: bool,
+    ) -> Result<(), ChannelError> {
         let want = message.descriptors();
         if !want.contains(&fds.len()) {
             return Err(ChannelError::Descriptors { got: fds.len(), want });
@@ -132,12 +150,16 @@ impl<S: Message, R: Message> Channel<S, R> {
             let sent = match codec::encode(message, scratch) {
                 Err(e) => Err(ChannelError::Encode(e)),
                 Ok(()) if scratch.len() > S::MAX_BYTES => Err(ChannelError::Oversize(S::MAX_BYTES)),
-                Ok(()) => fdpass::send(self.fd.as_fd(), scratch, fds).map_err(|e| match e.kind() {
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                        ChannelError::Closed
-                    }
-                    _ => ChannelError::System(e),
-                }),
+                Ok(()) => {
+                    fdpass::send(self.fd.as_fd(), scratch, fds, dont_wait).map_err(|e| {
+                        match e.kind() {
+                            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                                ChannelError::Closed
+                            }
+                            _ => ChannelError::System(e),
+                        }
+                    })
+                }
             };
             scratch.as_mut_slice().zeroize();
             sent
@@ -260,7 +282,7 @@ mod tests {
     #[test]
     fn an_oversize_frame_is_refused_before_decoding() {
         let (a, b) = pair();
-        fdpass::send(a.as_fd(), &[0u8; 65], &[]).unwrap();
+        fdpass::send(a.as_fd(), &[0u8; 65], &[], false).unwrap();
         assert!(matches!(b.recv(), Err(ChannelError::Oversize(64))));
         assert!(matches!(
             a.send(&Small::Text("x".repeat(64)), &[]),
@@ -271,23 +293,23 @@ mod tests {
     #[test]
     fn trailing_bytes_and_garbage_are_refused() {
         let (a, b) = pair();
-        fdpass::send(a.as_fd(), &[0, 1, 0], &[]).unwrap();
+        fdpass::send(a.as_fd(), &[0, 1, 0], &[], false).unwrap();
         assert!(matches!(b.recv(), Err(ChannelError::Garbage(_))));
-        fdpass::send(a.as_fd(), &[0, 9], &[]).unwrap();
+        fdpass::send(a.as_fd(), &[0, 9], &[], false).unwrap();
         assert!(matches!(b.recv(), Err(ChannelError::Garbage(_))));
-        fdpass::send(a.as_fd(), &[77, 1], &[]).unwrap();
+        fdpass::send(a.as_fd(), &[77, 1], &[], false).unwrap();
         assert!(matches!(b.recv(), Err(ChannelError::Garbage(_))));
     }
 
     #[test]
     fn the_descriptor_count_is_exact() {
         let (a, b) = pair();
-        fdpass::send(a.as_fd(), &[0, 1], &[]).unwrap();
+        fdpass::send(a.as_fd(), &[0, 1], &[], false).unwrap();
         assert!(matches!(b.recv(), Err(ChannelError::Descriptors { got: 0, .. })));
-        fdpass::send(a.as_fd(), &[0, 1], &[a.as_fd(), a.as_fd()]).unwrap();
+        fdpass::send(a.as_fd(), &[0, 1], &[a.as_fd(), a.as_fd()], false).unwrap();
         assert!(matches!(b.recv(), Err(ChannelError::Descriptors { got: 2, .. })));
         let many = [a.as_fd(); 12];
-        fdpass::send(a.as_fd(), &[0, 1], &many).unwrap();
+        fdpass::send(a.as_fd(), &[0, 1], &many, false).unwrap();
         assert!(matches!(b.recv(), Err(ChannelError::Descriptors { .. })));
     }
 
@@ -298,5 +320,17 @@ mod tests {
         drop(a);
         assert!(matches!(b.recv(), Err(ChannelError::Closed)));
         assert!(matches!(b.send(&Small::WithFd, &[b.as_fd()]), Err(ChannelError::Closed)));
+    }
+
+    #[test]
+    fn try_send_does_not_wait_for_a_peer_that_does_not_read() {
+        let (a, b) = pair();
+        let full = loop {
+            if let Err(e) = a.try_send(&Small::Text("hello".into()), &[]) {
+                break e;
+            }
+        };
+        assert!(matches!(full, ChannelError::System(e) if e.kind() == io::ErrorKind::WouldBlock));
+        assert!(b.recv().is_ok());
     }
 }
