@@ -1,3 +1,5 @@
-//! Placeholder.
+//! The root supervisor of Bulkhead, its keeper and authenticator, and the operator's command line.
+
+mod config;
 
 fn main() {}

@@ -1,0 +1,21 @@
+//! The configuration: one declarative table of keys, a reader that reports every error at once
+//! with file and line, and the plain [`Config`] that the rest of the supervisor uses.
+
+mod build;
+mod error;
+mod identity;
+mod model;
+mod network;
+mod reader;
+pub mod schema;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConfigError, ConfigErrors};
+pub use model::{
+    Anonymous, Auth, Config, I2ftp, Identities, Log, LogFormat, LogLevel, Passive, PassiveAddress,
+    Penalties, Tls,
+};
+pub use network::Network;
