@@ -1,3 +1,52 @@
-//! Placeholder.
+//! The developer's commands: `cargo xtask dist`, `build`, `test`, `try`.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod command;
+mod demonstrate;
+mod dist;
+mod tests_run;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Build, test and try Bulkhead.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the release binaries as the packages ship them, into target/dist/
+    Dist,
+    /// Build the same layout with the dev profile, into target/dist-dev/
+    Build,
+    /// Run every test; the last line is `N passed, N failed, N skipped`
+    Test(tests_run::Options),
+    /// Build the release binaries and run `bulkhead try` with these arguments
+    Try {
+        /// What `bulkhead try` is given, for instance the directory to serve
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Dist => dist::build(dist::Flavour::Release).map(|_| ()),
+        Command::Build => dist::build(dist::Flavour::Dev).map(|_| ()),
+        Command::Test(options) => tests_run::run(&options),
+        Command::Try { arguments } => demonstrate::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

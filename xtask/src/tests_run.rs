@@ -1,0 +1,175 @@
+//! `cargo xtask test`: unit tests of every crate, then the whole-program suite as this user, and
+//! where this user is root once more as an ordinary one.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use clap::Args;
+
+use crate::{
+    command::{Done, cargo, copy, is_root, make_directory},
+    dist::{self, Flavour},
+    tools,
+};
+
+/// The uid and gid of the second run, which no privilege helps: nobody.
+const ORDINARY: &str = "65534";
+
+/// What to run.
+#[derive(Args)]
+pub struct Options {
+    /// Run only tests whose name contains this
+    filter: Option<String>,
+    /// Run only the whole-program suite
+    #[arg(long)]
+    suite: bool,
+    /// As root: run the whole-program suite as an ordinary user only
+    #[arg(long)]
+    rootless: bool,
+}
+
+/// What a run counted.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Count {
+    fn add(&mut self, other: Count) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// Reads `test result: ok. 7 passed; 0 failed; 1 ignored; …`.
+    fn parse(line: &str) -> Option<Count> {
+        let rest = line.strip_prefix("test result: ")?;
+        let number = |what: &str| {
+            let before = rest.split(what).next()?;
+            before.trim_end().rsplit(' ').next()?.parse().ok()
+        };
+        Some(Count {
+            passed: number("passed;")?,
+            failed: number("failed;")?,
+            skipped: number("ignored;")?,
+        })
+    }
+}
+
+/// Runs the tests and prints the sum as the last line.
+///
+/// # Errors
+/// When a test failed, or something that comes before the tests.
+pub fn run(options: &Options) -> Done<()> {
+    tools::provide()?;
+    let binaries = dist::build(Flavour::Dev)?;
+    let mut total = Count::default();
+    if !options.suite && !options.rootless {
+        let mut units = cargo();
+        units.args(["test", "--locked", "--workspace", "--exclude", "bulkhead-tests"]);
+        total.add(counted("unit tests", units.arg("--no-fail-fast").args(&options.filter))?);
+    }
+    let suite = build_suite()?;
+    if !options.rootless {
+        let mut command = Command::new(&suite);
+        command.env("BULKHEAD_DIST", &binaries).args(&options.filter);
+        total.add(counted("whole programs", &mut command)?);
+    }
+    if is_root()? {
+        total.add(run_as_ordinary_user(&suite, &binaries, options)?);
+    } else if options.rootless {
+        return Err("--rootless is for root; an ordinary user is rootless anyway".into());
+    }
+    let Count { passed, failed, skipped } = total;
+    say(&format!("{passed} passed, {failed} failed, {skipped} skipped"))?;
+    if failed == 0 { Ok(()) } else { Err("tests failed".into()) }
+}
+
+/// Builds the whole-program suite and says where it is.
+fn build_suite() -> Done<PathBuf> {
+    let mut command = cargo();
+    command.args(["test", "--locked", "--package", "bulkhead-tests", "--test", "suite"]);
+    command.args(["--no-run", "--message-format", "json-render-diagnostics"]);
+    let messages = crate::command::output(command.stderr(Stdio::inherit()))?;
+    // One JSON object a line; the only one with a test executable has it in this member.
+    messages
+        .lines()
+        .filter(|line| line.contains("\"name\":\"suite\""))
+        .find_map(|line| line.split("\"executable\":\"").nth(1)?.split('"').next())
+        .map(PathBuf::from)
+        .ok_or_else(|| "cargo names no executable for the suite".into())
+}
+
+/// Runs the suite as nobody, out of a directory that nobody can read: a clone in the home of root
+/// is closed to others.
+fn run_as_ordinary_user(suite: &Path, binaries: &Path, options: &Options) -> Done<Count> {
+    let place = std::env::temp_dir().join(format!("bulkhead-rootless-{}", std::process::id()));
+    let ran = prepare(&place, suite, binaries).and_then(|()| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", ORDINARY, "--regid", ORDINARY, "--clear-groups"]);
+        command.arg(place.join("suite")).args(&options.filter);
+        command.env("BULKHEAD_DIST", place.join("dist")).env("HOME", "/nonexistent");
+        counted("whole programs as an ordinary user", command.current_dir("/"))
+    });
+    std::fs::remove_dir_all(&place).map_err(|e| format!("{}: {e}", place.display()))?;
+    ran
+}
+
+fn prepare(place: &Path, suite: &Path, binaries: &Path) -> Done<()> {
+    let dist = place.join("dist");
+    make_directory(&dist)?;
+    for directory in [place, &dist] {
+        std::fs::set_permissions(directory, PermissionsExt::from_mode(0o755))
+            .map_err(|e| format!("{}: {e}", directory.display()))?;
+    }
+    copy(suite, &place.join("suite"))?;
+    for program in ["bulkhead", "bulkhead-worker", "bulkhead-helper"] {
+        copy(&binaries.join(program), &dist.join(program))?;
+    }
+    Ok(())
+}
+
+/// Runs a test program, shows what it prints and sums its results. A run that ends badly without
+/// a failed test (it did not compile, it crashed) counts as one.
+fn counted(what: &str, command: &mut Command) -> Done<Count> {
+    say(&format!("== {what}"))?;
+    let started = command.stdout(Stdio::piped()).spawn();
+    let mut child = started.map_err(|e| format!("{command:?} cannot be started: {e}"))?;
+    let mut count = Count::default();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).split(b'\n') {
+            let line = line.map_err(|e| format!("{what}: {e}"))?;
+            let line = String::from_utf8_lossy(&line);
+            say(&line)?;
+            count.add(Count::parse(&line).unwrap_or_default());
+        }
+    }
+    let status = child.wait().map_err(|e| format!("{what}: {e}"))?;
+    if !status.success() && count.failed == 0 {
+        eprintln!("xtask: {what}: {status} without a failed test");
+        count.failed = 1;
+    }
+    Ok(count)
+}
+
+fn say(line: &str) -> Done<()> {
+    writeln!(std::io::stdout(), "{line}").map_err(|e| format!("standard output: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_read_from_the_summary_line_only() {
+        let line = "test result: FAILED. 7 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out";
+        assert_eq!(Count::parse(line), Some(Count { passed: 7, failed: 2, skipped: 1 }));
+        assert_eq!(Count::parse("test passed; 1 failed; 2 ignored; ... ok"), None);
+    }
+}
