@@ -45,6 +45,8 @@ pub enum SupervisorToKeeper {
         session: SessionId,
         /// How many signatures it may have.
         signatures: u32,
+        /// Whether signatures for TLS 1.2 are made.
+        tls12: bool,
     },
 }
 
@@ -57,6 +59,15 @@ impl Message for SupervisorToKeeper {
             SupervisorToKeeper::Boot { .. } | SupervisorToKeeper::Forget { .. } => 0..=0,
         }
     }
+}
+
+/// Which of the two files of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CertificateFile {
+    /// The chain: `[tls] certificate`.
+    Certificate,
+    /// The key: `[tls] private_key`.
+    PrivateKey,
 }
 
 /// Keeper → supervisor.
@@ -85,7 +96,10 @@ pub enum KeeperToSupervisor {
     NotLoaded {
         /// Number of the key.
         key: KeyId,
-        /// Why: which of the two files, and what to do.
+        /// Which file is at fault. The keeper knows no names; the supervisor puts it before the
+        /// reason.
+        file: CertificateFile,
+        /// What is wrong with it, and what to do.
         reason: String,
     },
     /// A signing channel asked for what it may not have; the keeper has closed it.

@@ -2,4 +2,7 @@
 
 mod config;
 
+mod certificate;
+mod roles;
+
 fn main() {}

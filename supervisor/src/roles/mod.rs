@@ -1,0 +1,3 @@
+//! What `bulkhead` is when the supervisor executes it anew.
+
+pub mod keeper;
