@@ -1,8 +1,7 @@
 //! The root supervisor of Bulkhead, its keeper and authenticator, and the operator's command line.
 
-mod config;
-
 mod certificate;
+mod config;
 mod roles;
 
 fn main() {}
