@@ -1,0 +1,183 @@
+//! Landlock: which rights this kernel has, and a ruleset from a policy.
+
+use std::os::fd::BorrowedFd;
+
+use ipc::process::{LandlockDemand, LockdownFailure};
+use landlock::{
+    AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+};
+
+use crate::{lockdown::failure, model::Landlock, role::Features};
+
+/// Rights on files, by the names of linux/landlock.h. What each of them guards is written in
+/// docs/security.md; the first kernel that has it stands in landlock(7).
+const FILE_RIGHTS: [(&str, AccessFs); 16] = [
+    ("execute", AccessFs::Execute),
+    ("write_file", AccessFs::WriteFile),
+    ("read_file", AccessFs::ReadFile),
+    ("read_dir", AccessFs::ReadDir),
+    ("remove_dir", AccessFs::RemoveDir),
+    ("remove_file", AccessFs::RemoveFile),
+    ("make_char", AccessFs::MakeChar),
+    ("make_dir", AccessFs::MakeDir),
+    ("make_reg", AccessFs::MakeReg),
+    ("make_sock", AccessFs::MakeSock),
+    ("make_fifo", AccessFs::MakeFifo),
+    ("make_block", AccessFs::MakeBlock),
+    ("make_sym", AccessFs::MakeSym),
+    ("refer", AccessFs::Refer),
+    ("truncate", AccessFs::Truncate),
+    ("ioctl_dev", AccessFs::IoctlDev),
+];
+
+const NETWORK_RIGHTS: [(&str, AccessNet); 2] =
+    [("bind_tcp", AccessNet::BindTcp), ("connect_tcp", AccessNet::ConnectTcp)];
+
+const SCOPES: [(&str, Scope); 2] =
+    [("scope_signal", Scope::Signal), ("scope_abstract_unix_socket", Scope::AbstractUnixSocket)];
+
+/// The right on files of a name.
+pub fn file_right(name: &str) -> Option<AccessFs> {
+    FILE_RIGHTS.iter().find(|(known, _)| *known == name).map(|(_, right)| *right)
+}
+
+/// What this kernel's Landlock can enforce, found by trying each right by itself.
+#[derive(Debug, Clone, Default)]
+pub struct Probe {
+    /// Rights on files.
+    files: BitFlags<AccessFs>,
+    /// TCP rights.
+    network: BitFlags<AccessNet>,
+    /// Scopes.
+    scopes: BitFlags<Scope>,
+    /// Every right this build knows, and whether the kernel has it.
+    pub rights: Vec<(&'static str, bool)>,
+}
+
+impl Probe {
+    /// The rights of this build that the kernel lacks.
+    pub fn missing(&self) -> Vec<String> {
+        self.rights.iter().filter(|(_, there)| !there).map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    /// Whether there is any Landlock at all.
+    pub fn any(&self) -> bool {
+        self.rights.iter().any(|(_, there)| *there)
+    }
+}
+
+/// Tries every right by itself. The number of the ABI is no proof: some kernels report one and lack
+/// a right of it.
+pub fn probe() -> Probe {
+    let hard = || Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    let mut found = Probe::default();
+    for (name, right) in FILE_RIGHTS {
+        let there = hard().handle_access(right).and_then(Ruleset::create).is_ok();
+        if there {
+            found.files |= right;
+        }
+        found.rights.push((name, there));
+    }
+    for (name, right) in NETWORK_RIGHTS {
+        let there = hard().handle_access(right).and_then(Ruleset::create).is_ok();
+        if there {
+            found.network |= right;
+        }
+        found.rights.push((name, there));
+    }
+    for (name, scope) in SCOPES {
+        let there = hard().scope(scope).and_then(Ruleset::create).is_ok();
+        if there {
+            found.scopes |= scope;
+        }
+        found.rights.push((name, there));
+    }
+    found
+}
+
+/// What was raised of Landlock.
+#[derive(Debug, Default)]
+pub struct Raised {
+    /// The ABI in force, 0 without Landlock.
+    pub abi: u32,
+    /// Rights this build knows and the kernel lacks.
+    pub missing: Vec<String>,
+}
+
+/// Raises a policy's Landlock rules on this process, for ever. `root` is the directory beneath which
+/// the policy's rights remain.
+pub fn raise(
+    policy: &Landlock,
+    features: Features,
+    demand: LandlockDemand,
+    root: Option<BorrowedFd<'_>>,
+) -> Result<Raised, LockdownFailure> {
+    let nothing = !(policy.files.is || policy.network.is || policy.scopes.is);
+    if demand == LandlockDemand::Off || nothing {
+        return Ok(Raised::default());
+    }
+    let found = probe();
+    let missing = found.missing();
+    if !found.any() {
+        return Err(failure(
+            "landlock",
+            "the kernel has no Landlock, or it was left out of the kernel's `lsm=` list. Boot with \
+             Landlock enabled (kernel 5.13 or later), or set `[sandbox] landlock = \"off\"` to run \
+             on chroot, uid and seccomp alone",
+        ));
+    }
+    if demand == LandlockDemand::Strict && !missing.is_empty() {
+        return Err(failure(
+            "landlock",
+            format!(
+                "the kernel lacks these Landlock rights: {}. Boot a newer kernel, or set `[sandbox] \
+                 landlock = \"required\"` to do without them (seccomp stops what they would have)",
+                missing.join(", ")
+            ),
+        ));
+    }
+    let abi = enforce(policy, features, &found, root)
+        .map_err(|e| failure("landlock", format!("the rules cannot be put up: {e}")))?;
+    Ok(Raised { abi, missing })
+}
+
+fn enforce(
+    policy: &Landlock,
+    features: Features,
+    found: &Probe,
+    root: Option<BorrowedFd<'_>>,
+) -> Result<u32, String> {
+    let text = |e: landlock::RulesetError| e.to_string();
+    // Only what was found is asked for, so each request is a hard one: nothing is dropped silently.
+    let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    if policy.files.is && !found.files.is_empty() {
+        ruleset = ruleset.handle_access(found.files).map_err(text)?;
+    }
+    if policy.network.is && !found.network.is_empty() {
+        ruleset = ruleset.handle_access(found.network).map_err(text)?;
+    }
+    if policy.scopes.is && !found.scopes.is_empty() {
+        ruleset = ruleset.scope(found.scopes).map_err(text)?;
+    }
+    let mut created = ruleset.create().map_err(text)?;
+    let remaining = policy
+        .allowed
+        .iter()
+        .filter(|allowed| allowed.applies(features))
+        .filter_map(|allowed| file_right(&allowed.right))
+        .fold(BitFlags::<AccessFs>::EMPTY, |all, right| all | right)
+        & found.files;
+    if let Some(root) = root
+        && !remaining.is_empty()
+    {
+        created = created.add_rule(PathBeneath::new(root, remaining)).map_err(text)?;
+    }
+    let status = created.restrict_self().map_err(text)?;
+    match (status.ruleset, status.landlock) {
+        (RulesetStatus::FullyEnforced, LandlockStatus::Available { effective_abi, kernel_abi }) => {
+            Ok(kernel_abi.and_then(|abi| abi.try_into().ok()).unwrap_or(effective_abi as u32))
+        }
+        (enforced, _) => Err(format!("the kernel enforced them only in part ({enforced:?})")),
+    }
+}

@@ -1,0 +1,159 @@
+//! The embedded policy files: read and checked. What does not pass never becomes a sandbox.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    compile, landlock_rules,
+    model::{Answer, Policy, Style},
+    role::{Features, Role},
+    syscalls,
+};
+
+/// The text of a role's policy file.
+pub fn source(role: Role) -> &'static str {
+    match role {
+        Role::Supervisor => include_str!("../roles/supervisor.toml"),
+        Role::Keeper => include_str!("../roles/keeper.toml"),
+        Role::Authenticator => include_str!("../roles/authenticator.toml"),
+        Role::Helper => include_str!("../roles/helper.toml"),
+        Role::Gate => include_str!("../roles/gate.toml"),
+        Role::Relay => include_str!("../roles/relay.toml"),
+        Role::Session => include_str!("../roles/session.toml"),
+    }
+}
+
+/// Why a policy is not usable.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// It is no TOML of the form that [`crate::model`] describes.
+    #[error("the policy of the {role} does not load: {reason}")]
+    Syntax {
+        /// Whose.
+        role: String,
+        /// The parser's words.
+        reason: String,
+    },
+    /// A rule is wrong.
+    #[error("the policy of the {role} is wrong at `{item}`: {reason}")]
+    Rule {
+        /// Whose.
+        role: Role,
+        /// Which entry.
+        item: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// The policy of a role: read and checked.
+///
+/// # Errors
+/// When the embedded file is wrong, which a test rules out for every build.
+pub fn policy_of(role: Role) -> Result<Policy, PolicyError> {
+    parse(role, source(role))
+}
+
+/// Reads and checks a policy.
+///
+/// # Errors
+/// Names the role and the entry.
+pub fn parse(role: Role, text: &str) -> Result<Policy, PolicyError> {
+    let policy: Policy = toml::from_str(text)
+        .map_err(|e| PolicyError::Syntax { role: role.to_string(), reason: e.to_string() })?;
+    let wrong = |item: &str, reason: &str| PolicyError::Rule {
+        role,
+        item: item.to_owned(),
+        reason: reason.to_owned(),
+    };
+    if policy.role != role {
+        return Err(wrong("role", "the file is another role's"));
+    }
+    for (item, why) in reasons(&policy) {
+        if why.trim().len() < 10 {
+            return Err(wrong(item, "the reason is missing or says nothing"));
+        }
+    }
+    for capability in &policy.capabilities {
+        if crate::identity::capability(&capability.name).is_none() {
+            return Err(wrong(&capability.name, "there is no such capability"));
+        }
+    }
+    for allowed in &policy.landlock.allowed {
+        if landlock_rules::file_right(&allowed.right).is_none() {
+            return Err(wrong(&allowed.right, "there is no such Landlock right"));
+        }
+        if allowed.needs.is_empty() {
+            return Err(wrong(&allowed.right, "a right on files needs a feature to hang on"));
+        }
+    }
+    if !policy.landlock.allowed.is_empty() && !policy.landlock.files.is {
+        return Err(wrong("landlock", "rights are allowed, but none is taken away"));
+    }
+    check_syscalls(&policy).map_err(|(item, reason)| wrong(&item, &reason))?;
+    Ok(policy)
+}
+
+/// Every reason of a policy with the entry it belongs to.
+fn reasons(policy: &Policy) -> Vec<(&str, &str)> {
+    let mut all = vec![
+        ("identity", policy.identity.why.as_str()),
+        ("no_new_privs", &policy.process.no_new_privs.why),
+        ("dumpable", &policy.process.dumpable.why),
+        ("dies_with_parent", &policy.process.dies_with_parent.why),
+        ("securebits", &policy.process.securebits.why),
+        ("root", &policy.process.root.why),
+        ("landlock.files", &policy.landlock.files.why),
+        ("landlock.network", &policy.landlock.network.why),
+        ("landlock.scopes", &policy.landlock.scopes.why),
+        ("seccomp", &policy.seccomp.why),
+    ];
+    all.extend(policy.capabilities.iter().map(|c| (c.name.as_str(), c.why.as_str())));
+    all.extend(policy.limits.iter().map(|l| ("limit", l.why.as_str())));
+    all.extend(policy.landlock.allowed.iter().map(|a| (a.right.as_str(), a.why.as_str())));
+    all.extend(policy.syscalls.iter().map(|s| (s.name.as_str(), s.why.as_str())));
+    all
+}
+
+/// Checks the list of system calls: known names, known constants, no rule that another one makes
+/// meaningless, no list that forbids nothing or allows nothing.
+fn check_syscalls(policy: &Policy) -> Result<(), (String, String)> {
+    let mut seen: BTreeMap<&str, bool> = BTreeMap::new();
+    for rule in &policy.syscalls {
+        let wrong = |reason: String| (rule.name.clone(), reason);
+        if syscalls::number(&rule.name).is_none() {
+            return Err(wrong("there is no such system call".into()));
+        }
+        compile::conditions(rule).map_err(wrong)?;
+        let conditional = !rule.when.is_empty();
+        // seccompiler keeps a map: of two rules without conditions, one would silently win.
+        if let Some(other) = seen.insert(&rule.name, conditional)
+            && !(conditional && other)
+        {
+            return Err(wrong("listed twice, and not each time with a condition".into()));
+        }
+        if rule.answer.is_some() && policy.seccomp.style == Style::Allow {
+            return Err(wrong("an answer of its own makes sense in a deny list only".into()));
+        }
+    }
+    let essential = ["sendmsg", "exit_group"];
+    match policy.seccomp.style {
+        Style::Allow => {
+            if policy.seccomp.answer != Answer::Trap {
+                return Err(("seccomp".into(), "an allow list answers with trap".into()));
+            }
+            for name in essential {
+                let always = policy.syscalls.iter().any(|s| s.name == name && s.needs.is_empty());
+                if !always {
+                    let why = "every role needs it to say its last words".to_owned();
+                    return Err((name.into(), why));
+                }
+            }
+        }
+        Style::Deny => {
+            if !policy.syscalls.iter().any(|s| s.applies(Features::all())) {
+                return Err(("seccomp".into(), "the list forbids nothing".into()));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! The one place where a process takes its rights away, in a fixed order.
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+use ipc::process::{Confinement, LockdownFailure, SandboxReport};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rustix::{
+    fs::{Mode, OFlags},
+    process::{DumpableBehavior, Signal},
+};
+
+use crate::{
+    compile, identity, landlock_rules,
+    load::policy_of,
+    model::{LimitedResource, Policy, RootDirectory},
+    role::{Features, Role},
+};
+
+/// Proof that the lockdown of this process is complete. Only [`lockdown`] makes one; the loops that
+/// read a client's bytes take it, so that they cannot start without it.
+#[derive(Debug)]
+pub struct LockedDown {
+    report: SandboxReport,
+    root: Option<OwnedFd>,
+}
+
+impl LockedDown {
+    /// What was raised, for the supervisor.
+    pub fn report(&self) -> &SandboxReport {
+        &self.report
+    }
+
+    /// The root that was opened on the way, once.
+    pub fn take_root(&mut self) -> Option<OwnedFd> {
+        self.root.take()
+    }
+}
+
+/// A failure of one layer.
+pub(crate) fn failure(layer: &str, reason: impl Into<String>) -> LockdownFailure {
+    LockdownFailure { layer: layer.to_owned(), reason: reason.into() }
+}
+
+/// Locks this process down as the policy of `role` says, for ever. `root` is opened as the identity
+/// that was taken on, before Landlock closes the door; the policy's rights on files remain beneath
+/// it.
+///
+/// The order is fixed: bounding set, groups, gid, uid, root, chroot, securebits, capabilities, proof
+/// that there is no way back, limits, dumpable, death signal, no_new_privs, Landlock, seccomp.
+/// Without `confinement.identity` (a rootless server) what needs privilege is left out, and nothing
+/// else.
+///
+/// # Errors
+/// Names the layer that could not be raised and what the administrator can do. The process must end
+/// then: half of its rights may be gone.
+pub fn lockdown(
+    role: Role,
+    confinement: &Confinement,
+    features: Features,
+    root: Option<&Path>,
+) -> Result<LockedDown, LockdownFailure> {
+    let policy = policy_of(role).map_err(|e| failure("policy", e.to_string()))?;
+    // Compiled first: a policy that does not compile leaves the process as it was.
+    let programs = compile::programs(&policy, features).map_err(|e| failure("seccomp", e))?;
+
+    let privileged = identity::privileged();
+    if privileged {
+        identity::cut_bounding_set(&policy)?;
+    }
+    if let Some(identity) = &confinement.identity {
+        identity::take_on(&policy, identity)?;
+    }
+    let root = root.map(open_root).transpose()?;
+    if let (RootDirectory::Account, true, Some(root)) =
+        (policy.process.root.is, privileged, root.as_ref())
+    {
+        change_root(root)?;
+    }
+    identity::finish(&policy, privileged)?;
+    identity::prove(&policy, confinement.identity.as_ref())?;
+    limit(&policy)?;
+    process_state(&policy)?;
+    let raised = landlock_rules::raise(
+        &policy.landlock,
+        features,
+        confinement.landlock,
+        root.as_ref().map(AsFd::as_fd),
+    )?;
+    let report = SandboxReport {
+        landlock_abi: raised.abi,
+        landlock_missing: raised.missing,
+        system_calls: count(&policy, features),
+    };
+    for program in &programs {
+        filter(program)?;
+    }
+    Ok(LockedDown { report, root })
+}
+
+/// Puts a second, smaller filter over the one in force: a gate that becomes a relay. Everything but
+/// the system calls stays as it is, since it is the same for both.
+///
+/// # Errors
+/// When the filter cannot be put up; the process must end then.
+pub fn narrow(role: Role, locked: &LockedDown) -> Result<SandboxReport, LockdownFailure> {
+    let policy = policy_of(role).map_err(|e| failure("policy", e.to_string()))?;
+    let programs = compile::programs(&policy, Features::NONE).map_err(|e| failure("seccomp", e))?;
+    let report =
+        SandboxReport { system_calls: count(&policy, Features::NONE), ..locked.report.clone() };
+    for program in &programs {
+        filter(program)?;
+    }
+    Ok(report)
+}
+
+fn count(policy: &Policy, features: Features) -> u32 {
+    u32::try_from(compile::allowed_names(policy, features).len()).unwrap_or(u32::MAX)
+}
+
+fn filter(program: &[seccompiler::sock_filter]) -> Result<(), LockdownFailure> {
+    seccompiler::apply_filter(program).map_err(|e| {
+        failure(
+            "seccomp",
+            format!(
+                "the filter cannot be put up ({e}). The kernel must be built with \
+                 CONFIG_SECCOMP_FILTER, and an outer sandbox must let seccomp(2) through \
+                 (systemd: SystemCallFilter=seccomp)"
+            ),
+        )
+    })
+}
+
+/// Opens the root as a handle for `*at` calls. A root that cannot be opened is a refused login.
+fn open_root(path: &Path) -> Result<OwnedFd, LockdownFailure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|e| {
+        failure(
+            "root",
+            format!(
+                "the root directory {} cannot be opened as the account: {e}. Create it, or give the \
+                 account's uid search permission on every directory above it",
+                path.display()
+            ),
+        )
+    })
+}
+
+fn change_root(root: &OwnedFd) -> Result<(), LockdownFailure> {
+    let failed =
+        |e: rustix::io::Errno| failure("chroot", format!("chroot to the root failed: {e}"));
+    rustix::process::fchdir(root).map_err(failed)?;
+    rustix::process::chroot(".").map_err(failed)
+}
+
+fn limit(policy: &Policy) -> Result<(), LockdownFailure> {
+    for limit in &policy.limits {
+        let resource = match limit.resource {
+            LimitedResource::Core => Resource::RLIMIT_CORE,
+            LimitedResource::Nproc => Resource::RLIMIT_NPROC,
+            LimitedResource::Nofile => Resource::RLIMIT_NOFILE,
+            LimitedResource::Memlock => Resource::RLIMIT_MEMLOCK,
+            LimitedResource::Msgqueue => Resource::RLIMIT_MSGQUEUE,
+        };
+        let failed = |e: nix::Error| failure("limits", format!("{resource:?} cannot be set: {e}"));
+        let (_, hard) = getrlimit(resource).map_err(failed)?;
+        let value = limit.at_most.min(hard);
+        setrlimit(resource, value, value).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn process_state(policy: &Policy) -> Result<(), LockdownFailure> {
+    let failed =
+        |what: &str, e: rustix::io::Errno| failure("process", format!("{what} cannot be set: {e}"));
+    // After the change of uid: the kernel resets both settings there.
+    if !policy.process.dumpable.is {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(|e| failed("dumpable", e))?;
+    }
+    if policy.process.dies_with_parent.is {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            .map_err(|e| failed("the death signal", e))?;
+    }
+    if policy.process.no_new_privs.is {
+        rustix::thread::set_no_new_privs(true).map_err(|e| failed("no_new_privs", e))?;
+    }
+    Ok(())
+}
