@@ -1,0 +1,30 @@
+//! Tests that can say at run time that they are skipped, and why.
+
+use libtest_mimic::{Failed, Trial};
+
+use super::is_root;
+
+/// A test for every user.
+pub fn test(name: &str, run: fn()) -> Trial {
+    Trial::test(name, move || -> Result<(), Failed> {
+        run();
+        Ok(())
+    })
+}
+
+/// A test that needs root, mostly for more than one uid; it is ignored, and says so, without.
+pub fn needs_root(name: &str, run: fn()) -> Trial {
+    let trial = test(name, run);
+    if is_root() { trial } else { trial.with_kind("skipped: needs root").with_ignored_flag(true) }
+}
+
+/// A test that needs a client program; it is ignored, and says so, where that is not installed.
+pub fn needs_program(name: &str, program: &str, run: fn()) -> Trial {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let trial = test(name, run);
+    if std::env::split_paths(&path).any(|directory| directory.join(program).is_file()) {
+        trial
+    } else {
+        trial.with_kind(format!("skipped: needs {program}")).with_ignored_flag(true)
+    }
+}
