@@ -1,7 +1,13 @@
 //! The root supervisor of Bulkhead, its keeper and authenticator, and the operator's command line.
 
 mod certificate;
+mod account;
+mod cli;
 mod config;
 mod roles;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -20,14 +20,23 @@ use super::{
         PassiveAddress, Penalties, Tls,
     },
     reader::{Values, full_name},
-    schema::{KEYS, TLS_DEMANDS},
+    schema::KEYS,
     value::Value,
 };
 
 /// The word of TLS demand, as configuration and account file write it.
 pub fn tls_demand(word: &str) -> Option<TlsDemand> {
     let demands = [TlsDemand::None, TlsDemand::Control, TlsDemand::ControlAndData];
-    TLS_DEMANDS.iter().zip(demands).find(|(name, _)| **name == word).map(|(_, demand)| demand)
+    demands.into_iter().find(|demand| tls_word(*demand) == word)
+}
+
+/// The word of a TLS demand.
+pub fn tls_word(demand: TlsDemand) -> &'static str {
+    match demand {
+        TlsDemand::None => "none",
+        TlsDemand::Control => "control",
+        TlsDemand::ControlAndData => "control+data",
+    }
 }
 
 /// Builds the configuration. With errors, what it returns must not be used.

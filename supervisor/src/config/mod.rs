@@ -13,6 +13,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use build::{tls_demand, tls_word};
 pub use error::{ConfigError, ConfigErrors};
 pub use model::{
     Anonymous, Auth, Config, I2ftp, Identities, Log, LogFormat, LogLevel, Passive, PassiveAddress,

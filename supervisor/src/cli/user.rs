@@ -1,0 +1,255 @@
+//! `bulkhead user …`: the accounts of the account file.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use ipc::{account::Rights, bounded::UserName};
+
+use super::{Failure, console};
+use crate::{
+    account::{
+        is_anonymous, password,
+        record::{Expiry, NetworkText, Record, RightList, TlsWord, right},
+        store::{Store, StoreError},
+    },
+    config::Config,
+};
+
+/// Manage the accounts of the account file.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Add an account.
+    Add(Box<Add>),
+    /// Change the password of an account.
+    Passwd {
+        /// The account.
+        name: String,
+        /// Read the password from the first line of standard input.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// List the accounts.
+    List {
+        /// As JSON, one array.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove an account and its second factor.
+    Remove {
+        /// The account.
+        name: String,
+    },
+}
+
+/// A new account.
+#[derive(Args)]
+pub struct Add {
+    /// Its name.
+    name: String,
+    /// The directory its clients see as `/`.
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// Where its sessions start, as its clients see it.
+    #[arg(long, value_name = "DIR")]
+    start: Option<PathBuf>,
+    /// Read the password from the first line of standard input.
+    #[arg(long)]
+    password_stdin: bool,
+    /// Allow nothing that changes anything.
+    #[arg(long)]
+    read_only: bool,
+    /// What it may do, separated by commas (everything but symlink when left out).
+    #[arg(long, value_name = "RIGHT,…", value_delimiter = ',', value_parser = right)]
+    rights: Vec<Rights>,
+    /// Its uid (the owner of the directory when left out).
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    uid: Option<u32>,
+    /// Its gid (the group of the directory when left out).
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    gid: Option<u32>,
+    /// Its supplementary groups, separated by commas.
+    #[arg(long, value_name = "GID,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
+    groups: Vec<u32>,
+    /// Bytes per second it may upload.
+    #[arg(long, value_name = "BYTES")]
+    upload_rate: Option<u64>,
+    /// Bytes per second it may download.
+    #[arg(long, value_name = "BYTES")]
+    download_rate: Option<u64>,
+    /// Most sessions at a time.
+    #[arg(long, value_name = "NUMBER")]
+    max_sessions: Option<u32>,
+    /// Networks it may log in from, separated by commas.
+    #[arg(long, value_name = "NETWORK,…", value_delimiter = ',')]
+    networks: Vec<NetworkText>,
+    /// The last day it may log in, such as 2027-12-31 (UTC).
+    #[arg(long, value_name = "DAY")]
+    expires: Option<Expiry>,
+    /// TLS demanded of it: none, control or control+data.
+    #[arg(long, value_name = "DEMAND")]
+    tls: Option<TlsWord>,
+    /// Answer SITE WHO.
+    #[arg(long)]
+    administrator: bool,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What cannot be done, and what to do instead.
+pub fn run(config: Config, command: Command) -> Result<(), Failure> {
+    let file = &config.auth.users_file;
+    match command {
+        Command::Add(add) => self::add(file, *add),
+        Command::Passwd { name, password_stdin } => passwd(file, &name, password_stdin),
+        Command::List { json } => list(file, json),
+        Command::Remove { name } => remove(file, &name),
+    }
+}
+
+fn add(file: &Path, add: Add) -> Result<(), Failure> {
+    let name = UserName::try_from(add.name.clone())
+        .map_err(|e| format!("the name {:?} cannot be used: it is {e}", add.name))?;
+    if is_anonymous(name.as_str()) {
+        return Err("this name is for anonymous login; see [anonymous] in the configuration".into());
+    }
+    let root = std::fs::canonicalize(&add.root)
+        .map_err(|e| format!("the root {} cannot be used: {e}", add.root.display()))?;
+    let rights = add.rights.iter().copied().reduce(Rights::with).map(RightList);
+    let mut record = Record {
+        root,
+        start: add.start,
+        read_only: add.read_only,
+        rights,
+        uid: add.uid,
+        gid: add.gid,
+        groups: add.groups,
+        upload_rate: add.upload_rate,
+        download_rate: add.download_rate,
+        max_sessions: add.max_sessions,
+        networks: add.networks,
+        expires: add.expires,
+        tls: add.tls,
+        administrator: add.administrator,
+        ..Record::default()
+    };
+    let identity = record.identity()?;
+    // Written down, so that a later change of the directory's owner changes no account.
+    (record.uid, record.gid) = (Some(identity.uid), Some(identity.gid));
+    if exists(file, name.as_str())? {
+        return Err(taken(&name));
+    }
+    let typed = console::new_password(add.password_stdin)?;
+    record.password = Some(password::hash(typed.as_bytes())?);
+    let root = record.root.clone();
+    Store::edit(file, |store| -> Result<(), Failure> {
+        if store.accounts.contains_key(name.as_str()) {
+            return Err(taken(&name));
+        }
+        store.accounts.insert(name.as_str().to_owned(), record);
+        Ok(())
+    })?;
+    console::say(format_args!(
+        "Added {name}: uid {}, gid {}, root {}.",
+        identity.uid,
+        identity.gid,
+        root.display()
+    ));
+    Ok(())
+}
+
+fn passwd(file: &Path, name: &str, from_stdin: bool) -> Result<(), Failure> {
+    if !exists(file, name)? {
+        return Err(unknown(name));
+    }
+    let typed = console::new_password(from_stdin)?;
+    let hash = password::hash(typed.as_bytes())?;
+    Store::edit(file, |store| -> Result<(), Failure> {
+        store.accounts.get_mut(name).ok_or_else(|| unknown(name))?.password = Some(hash);
+        Ok(())
+    })?;
+    console::say(format_args!("Changed the password of {name}."));
+    Ok(())
+}
+
+fn list(file: &Path, json: bool) -> Result<(), Failure> {
+    let store = match Store::load(file) {
+        Err(StoreError::Read { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
+            Store::default()
+        }
+        other => other?,
+    };
+    if json {
+        let rows: Vec<_> = store
+            .accounts
+            .iter()
+            .map(|(name, record)| {
+                serde_json::json!({
+                    "name": name,
+                    "root": record.root,
+                    "rights": record.rights().names().collect::<Vec<_>>(),
+                    "uid": record.uid,
+                    "gid": record.gid,
+                    "groups": record.groups,
+                    "second_factor": store.second_factors.contains_key(name),
+                    "disabled": record.disabled,
+                })
+            })
+            .collect();
+        console::say(serde_json::to_string_pretty(&rows)?);
+        return Ok(());
+    }
+    if store.accounts.is_empty() {
+        console::say("No accounts. `bulkhead user add NAME --root DIR` makes one.");
+    }
+    for (name, record) in &store.accounts {
+        let identity = match record.identity() {
+            Ok(identity) => format!("{}:{}", identity.uid, identity.gid),
+            Err(_) => "-".into(),
+        };
+        let mut words = Vec::new();
+        if !record.rights().any_write() {
+            words.push("read-only".to_owned());
+        }
+        if store.second_factors.contains_key(name) {
+            words.push("second factor".into());
+        }
+        if let Some(expiry) = record.expires {
+            words.push(format!("expires {expiry}"));
+        }
+        if record.disabled {
+            words.push("disabled".into());
+        }
+        let root = record.root.display();
+        console::say(format_args!("{name:<20} {identity:<12} {root}  {}", words.join(", ")));
+    }
+    Ok(())
+}
+
+fn remove(file: &Path, name: &str) -> Result<(), Failure> {
+    Store::edit(file, |store| -> Result<(), Failure> {
+        store.second_factors.remove(name);
+        store.accounts.remove(name).map(drop).ok_or_else(|| unknown(name))
+    })?;
+    console::say(format_args!("Removed {name}. Its files are still there."));
+    Ok(())
+}
+
+fn exists(file: &Path, name: &str) -> Result<bool, Failure> {
+    match Store::load(file) {
+        Ok(store) => Ok(store.accounts.contains_key(name)),
+        Err(StoreError::Read { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(false)
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn taken(name: &UserName) -> Failure {
+    format!("{name} exists already; change it with `bulkhead user passwd`, or remove it first")
+        .into()
+}
+
+fn unknown(name: &str) -> Failure {
+    format!("there is no account {name:?}; `bulkhead user list` shows those there are").into()
+}
