@@ -1,7 +1,7 @@
 //! The root supervisor of Bulkhead, its keeper and authenticator, and the operator's command line.
 
-mod certificate;
 mod account;
+mod certificate;
 mod cli;
 mod config;
 mod roles;

@@ -1,7 +1,9 @@
 //! Accounts: the account file, password hashes, and who may log in without a password.
 
+pub mod judge;
 pub mod password;
 pub mod record;
+pub mod second_factor;
 pub mod store;
 
 #[cfg(test)]
@@ -36,9 +38,15 @@ pub enum AccountError {
          another owner to the directory"
     )]
     Superuser(PathBuf),
-    /// Anonymous login is not enabled.
-    #[error("anonymous login is not enabled")]
+    /// Anonymous login, or I2FTP, is not enabled.
+    #[error("this kind of login is not enabled")]
     NotEnabled,
+    /// The account file cannot be used.
+    #[error("{0}")]
+    Store(String),
+    /// `[i2ftp] account` names nobody.
+    #[error("there is no account {0:?}; `bulkhead user list` shows those there are")]
+    Unknown(String),
 }
 
 /// The account of anonymous clients: read-only, as the owner of `[anonymous] root`, or as nobody
@@ -68,6 +76,30 @@ pub fn anonymous(config: &Config) -> Result<Account, AccountError> {
         administrator: false,
         anonymous: true,
     })
+}
+
+/// The account of I2FTP's clients: that of the account file which `[i2ftp] account` names, or the
+/// owner of `[i2ftp] root`. `[i2ftp] root` and `read_only` narrow what an account says.
+///
+/// # Errors
+/// When I2FTP is not enabled, or neither can be used.
+pub fn of_i2ftp(config: &Config) -> Result<Account, AccountError> {
+    let i2ftp = config.i2ftp.as_ref().ok_or(AccountError::NotEnabled)?;
+    let mut record = match &i2ftp.account {
+        Some(name) => store::Store::load(&config.auth.users_file)
+            .map_err(|e| AccountError::Store(e.to_string()))?
+            .accounts
+            .remove(name)
+            .ok_or_else(|| AccountError::Unknown(name.clone()))?,
+        None => record::Record::default(),
+    };
+    if let Some(root) = &i2ftp.root {
+        record.root.clone_from(root);
+    }
+    record.read_only |= i2ftp.read_only;
+    let name = i2ftp.account.clone().unwrap_or_else(|| "i2ftp".to_owned());
+    let name = UserName::try_from(name.clone()).map_err(|_| AccountError::Unknown(name))?;
+    record.account(&name)
 }
 
 /// Uid and gid of nobody and nogroup, the same on every Linux.

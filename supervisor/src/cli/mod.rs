@@ -33,6 +33,9 @@ enum Command {
     /// Manage the accounts of the account file.
     #[command(subcommand)]
     User(user::Command),
+    /// Judge one attempt to log in; started by the server.
+    #[command(hide = true)]
+    Authenticator,
 }
 
 /// What a command ends with when it fails: printed with all its causes.
@@ -55,6 +58,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     let config = arguments.config.as_path();
     match arguments.command {
         Command::User(command) => user::run(load(config)?, command).map(done),
+        Command::Authenticator => Ok(crate::roles::authenticator::run()),
     }
 }
 

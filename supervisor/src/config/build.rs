@@ -220,6 +220,9 @@ impl Builder<'_> {
             Some(Value::Key(bytes)) => Secret::try_from(bytes).ok(),
             _ => None,
         };
+        if let Some(Err(e)) = key.as_ref().map(|key| i2ftp::Psk::judge(key.expose())) {
+            self.error(("i2ftp", "key_hex"), "the key is unfit", &e.to_string());
+        }
         let plain = self.flag("i2ftp", "plain");
         let settings = I2ftp {
             listen_port: plain.then(|| self.port("i2ftp", "listen_port")),

@@ -4,6 +4,9 @@ use std::path::Path;
 
 use super::{schema::KEYS, *};
 
+/// A key of I2FTP that is long enough.
+const KEY: &str = "00fF5566778899aabbccddeeff00112233445566778899aabbccddeeff001122";
+
 fn load(text: &str) -> Result<Config, ConfigErrors> {
     Config::parse(Path::new("/etc/bulkhead/bulkhead.toml"), text)
 }
@@ -95,10 +98,11 @@ fn tls_needs_as_many_keys_as_certificates_and_a_pair_to_be_demanded() {
 fn i2ftp_needs_a_key_and_a_place() {
     let found = errors("[i2ftp]\nenabled = true\n");
     assert!(found[0].contains("no key"), "{found:?}");
-    let found = errors("[i2ftp]\nenabled = true\nkey_hex = \"00ff\"\n");
+    let found = errors(&format!("[i2ftp]\nenabled = true\nkey_hex = \"{KEY}\"\n"));
     assert!(found[0].contains("neither"), "{found:?}");
-    let i2ftp = load("[i2ftp]\nenabled = true\nkey_hex = \"00fF\"\nroot = \"/srv\"").unwrap();
-    assert_eq!(i2ftp.i2ftp.unwrap().key.expose(), [0, 255]);
+    let text = format!("[i2ftp]\nenabled = true\nkey_hex = \"{KEY}\"\nroot = \"/srv\"");
+    assert_eq!(load(&text).unwrap().i2ftp.unwrap().key.expose()[..2], [0, 255]);
+    assert!(errors("[i2ftp]\nkey_hex = \"00ff\"\n")[0].contains("unfit"));
     let secret = errors("[i2ftp]\nkey_hex = \"012secret\"\n");
     assert!(!secret[0].contains("secret"), "a key must not reach an error: {secret:?}");
 }

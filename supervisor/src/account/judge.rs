@@ -1,0 +1,236 @@
+//! The judgement of one attempt to log in, in the authenticator process.
+//!
+//! An unknown name costs the same work as a wrong password: it is judged against a stored hash
+//! whose result is thrown away, and every reason but success is given only after that work.
+
+use std::net::IpAddr;
+
+use ipc::{
+    account::{Account, TlsDemand},
+    authenticator::{Attempt, AuthSettings, Backend, Verdict},
+    bounded::{Secret, UserName},
+};
+use time::OffsetDateTime;
+
+use super::{
+    password,
+    record::Record,
+    second_factor::{self, DIGITS, Judgement},
+    store::{Store, StoreError},
+};
+
+/// Everything an attempt is judged by.
+pub struct Circumstances<'a> {
+    /// What the configuration says.
+    pub settings: &'a AuthSettings,
+    /// The client's address.
+    pub client: IpAddr,
+    /// Whether the control connection is TLS.
+    pub tls: bool,
+    /// Now.
+    pub now: OffsetDateTime,
+}
+
+/// Judges an attempt.
+pub fn judge(circumstances: &Circumstances<'_>, attempt: &Attempt) -> Verdict {
+    let judged = match attempt {
+        Attempt::Password { user, password, client_certificate: _ } => {
+            circumstances.password(user, password)
+        }
+        Attempt::SecondFactor { user, code } => circumstances.second_factor(user, code),
+        Attempt::I2ftpKnock { key } => circumstances.i2ftp_knock(key),
+        Attempt::I2ftpProof { nonce, proof } => {
+            circumstances.i2ftp_proof(nonce.as_slice(), proof.as_slice())
+        }
+    };
+    judged.unwrap_or_else(|verdict| verdict)
+}
+
+fn refused(reason: impl Into<String>) -> Verdict {
+    Verdict::Refused { reason: reason.into() }
+}
+
+fn broken(error: impl std::fmt::Display) -> Verdict {
+    Verdict::Broken(error.to_string())
+}
+
+/// The two ways to read what was typed: as the password, or as the password with a code glued
+/// behind it.
+struct Typed<'a> {
+    whole: &'a [u8],
+    glued: Option<(&'a [u8], &'a [u8])>,
+}
+
+impl<'a> Typed<'a> {
+    fn new(whole: &'a [u8]) -> Typed<'a> {
+        let glued = whole
+            .len()
+            .checked_sub(DIGITS)
+            .filter(|before| *before > 0)
+            .and_then(|before| whole.split_at_checked(before))
+            .filter(|(_, code)| code.iter().all(u8::is_ascii_digit));
+        Typed { whole, glued }
+    }
+}
+
+/// Which reading of what was typed is right.
+enum Reading<'a> {
+    Whole,
+    Glued(&'a [u8]),
+}
+
+impl Circumstances<'_> {
+    fn password(&self, user: &UserName, typed: &Secret) -> Result<Verdict, Verdict> {
+        let name = user.as_str();
+        let typed = Typed::new(typed.expose());
+        let store = self.store()?;
+        let denied = self.settings.deny_users.iter().any(|denied| denied == name);
+        let record = store.accounts.get(name).filter(|_| self.has(Backend::File));
+        let factor = store.second_factors.get(name);
+        if record.is_none() && self.has(Backend::Pam) && !denied {
+            return self.pam_password(user, &typed, &store);
+        }
+        let stored = record.and_then(|record| record.password.as_deref());
+        let hash = stored.unwrap_or_else(|| decoy(&store, name));
+        let reading = read(hash, &typed)?;
+        let Some(record) = record else { return Err(refused("unknown-user")) };
+        let reading = reading.ok_or_else(|| refused("wrong-password"))?;
+        if denied {
+            return Err(refused("denied"));
+        }
+        if stored.is_none() {
+            return Err(refused("no-password"));
+        }
+        let account = self.admit(user, record)?;
+        match (factor, reading) {
+            (None, Reading::Glued(_)) => Err(refused("wrong-password")),
+            (None, Reading::Whole) if record.second_factor => Err(refused("no-second-factor")),
+            (None, Reading::Whole) => Ok(Verdict::Granted(account)),
+            (Some(_), Reading::Whole) => Ok(Verdict::NeedSecondFactor),
+            (Some(factor), Reading::Glued(code)) => {
+                self.code(name, factor, code).map(|()| Verdict::Granted(account))
+            }
+        }
+    }
+
+    fn second_factor(&self, user: &UserName, code: &Secret) -> Result<Verdict, Verdict> {
+        let store = self.store()?;
+        let name = user.as_str();
+        let factor = store.second_factors.get(name).ok_or_else(|| refused("no-second-factor"))?;
+        let account = match store.accounts.get(name).filter(|_| self.has(Backend::File)) {
+            Some(record) => self.admit(user, record)?,
+            None => self.pam_account(user)?,
+        };
+        self.code(name, factor, code.expose())?;
+        Ok(Verdict::Granted(account))
+    }
+
+    fn code(
+        &self,
+        name: &str,
+        factor: &super::store::SecondFactor,
+        code: &[u8],
+    ) -> Result<(), Verdict> {
+        let now = u64::try_from(self.now.unix_timestamp()).unwrap_or(0);
+        let directory = &self.settings.state_directory;
+        match second_factor::judge(directory, name, factor, code, now).map_err(broken)? {
+            Judgement::Right => Ok(()),
+            Judgement::Wrong => Err(refused("wrong-code")),
+            Judgement::Used => Err(refused("used-code")),
+            Judgement::ClockOff(seconds) => Err(refused(format!(
+                "wrong-code: it would be right {} s {} now; compare the clocks of server and user",
+                seconds.unsigned_abs(),
+                if seconds < 0 { "before" } else { "after" }
+            ))),
+        }
+    }
+
+    /// An account of the account file whose password is right.
+    fn admit(&self, user: &UserName, record: &Record) -> Result<Account, Verdict> {
+        if let Some(reason) = record.refusal(self.client, self.now) {
+            return Err(refused(reason));
+        }
+        if !self.tls && record.tls.is_some_and(|word| word.0 != TlsDemand::None) {
+            return Err(Verdict::TlsDemanded);
+        }
+        record.account(user).map_err(|e| refused(format!("unusable-account: {e}")))
+    }
+
+    fn pam_password(
+        &self,
+        _user: &UserName,
+        _typed: &Typed<'_>,
+        _store: &Store,
+    ) -> Result<Verdict, Verdict> {
+        Err(broken("this build of bulkhead has no PAM; take \"pam\" out of [auth] backends"))
+    }
+
+    fn pam_account(&self, _user: &UserName) -> Result<Account, Verdict> {
+        Err(refused("unknown-user"))
+    }
+
+    fn i2ftp_knock(&self, key: &[u8; 16]) -> Result<Verdict, Verdict> {
+        let right = i2ftp::dynkey::knock_is_right(&self.psk()?, key, self.unix_time());
+        if right { Ok(Verdict::I2ftpRight) } else { Err(refused("wrong-i2ftp-key")) }
+    }
+
+    fn i2ftp_proof(&self, nonce: &[u8], proof: &[u8]) -> Result<Verdict, Verdict> {
+        let (Ok(nonce), Ok(proof)) = (nonce.try_into(), proof.try_into()) else {
+            return Err(refused("malformed-i2ftp-proof"));
+        };
+        let right = i2ftp::dynkey::proof_is_right(&self.psk()?, nonce, proof, self.unix_time());
+        if right { Ok(Verdict::I2ftpRight) } else { Err(refused("wrong-i2ftp-proof")) }
+    }
+
+    fn psk(&self) -> Result<i2ftp::Psk, Verdict> {
+        let key = self.settings.i2ftp_key.as_ref();
+        let key = key.ok_or_else(|| broken("[i2ftp] key_hex is not set"))?;
+        Ok(i2ftp::Psk::new(key.expose()))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "the protocol counts time in doubles")]
+    fn unix_time(&self) -> f64 {
+        self.now.unix_timestamp_nanos() as f64 / 1e9
+    }
+
+    fn has(&self, backend: Backend) -> bool {
+        self.settings.backends.contains(&backend)
+    }
+
+    /// The account file. One that is not there yet is an empty one: with PAM there need be none.
+    fn store(&self) -> Result<Store, Verdict> {
+        match Store::load(&self.settings.users_file) {
+            Err(StoreError::Read { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Store::default())
+            }
+            other => other.map_err(broken),
+        }
+    }
+}
+
+/// Which reading of what was typed the hash accepts. A code glued behind doubles the work, for
+/// every name alike.
+fn read<'a>(hash: &str, typed: &Typed<'a>) -> Result<Option<Reading<'a>>, Verdict> {
+    let whole = password::verify(hash, typed.whole).map_err(broken)?;
+    let glued = match typed.glued {
+        Some((before, code)) => {
+            Some(code).filter(|_| password::verify(hash, before).unwrap_or(false))
+        }
+        None => None,
+    };
+    Ok(if whole { Some(Reading::Whole) } else { glued.map(Reading::Glued) })
+}
+
+/// The hash an unknown name is judged against: one of the stored ones, always the same for the same
+/// name, so that the times of unknown names are spread like those of known ones, whatever formats
+/// an import has brought.
+fn decoy<'a>(store: &'a Store, name: &str) -> &'a str {
+    let hashes: Vec<&str> =
+        store.accounts.values().filter_map(|record| record.password.as_deref()).collect();
+    let spread =
+        name.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
+    match spread.checked_rem(hashes.len()) {
+        Some(index) => hashes.get(index).copied().unwrap_or(password::DUMMY),
+        None => password::DUMMY,
+    }
+}

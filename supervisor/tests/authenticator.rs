@@ -1,0 +1,251 @@
+//! The authenticator as the supervisor runs it: the real process under its real policy.
+
+use std::{
+    io::Write,
+    net::IpAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use ipc::{
+    Channel,
+    authenticator::{
+        Attempt, AuthSettings, AuthenticatorToSupervisor, Backend, SupervisorToAuthenticator,
+        Verdict,
+    },
+    bounded::{Secret, UserName},
+    process::{Confinement, LandlockDemand},
+};
+use tempfile::TempDir;
+
+const BULKHEAD: &str = env!("CARGO_BIN_EXE_bulkhead");
+
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(
+            directory.path().join("bulkhead.toml"),
+            "state_directory = \"state\"\n[auth]\nusers_file = \"users.toml\"\n",
+        )
+        .unwrap();
+        std::fs::create_dir(directory.path().join("files")).unwrap();
+        Place { directory }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn bulkhead(&self, arguments: &[&str], input: &str) -> (bool, String) {
+        let mut child = Command::new(BULKHEAD)
+            .arg("--config")
+            .arg(self.path().join("bulkhead.toml"))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that fails before it reads leaves a broken pipe behind, which is no news.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    }
+
+    fn add(&self, name: &str, password: &str, more: &[&str]) {
+        let root = self.path().join("files");
+        let mut arguments = vec!["user", "add", name, "--root", root.to_str().unwrap()];
+        arguments.extend(["--uid", "4242", "--gid", "4343", "--password-stdin"]);
+        arguments.extend(more);
+        let (done, text) = self.bulkhead(&arguments, &format!("{password}\n"));
+        assert!(done, "{text}");
+    }
+
+    fn settings(&self) -> AuthSettings {
+        AuthSettings {
+            backends: vec![Backend::File],
+            users_file: self.path().join("users.toml"),
+            state_directory: self.path().join("state"),
+            pam_service: "bulkhead".into(),
+            allow_groups: Vec::new(),
+            deny_users: vec!["root".into()],
+            minimum_uid: 1000,
+            valid_shell: true,
+            i2ftp_key: None,
+        }
+    }
+
+    fn judge(&self, attempt: Attempt) -> Verdict {
+        self.judge_over(attempt, "127.0.0.1".parse().unwrap(), false)
+    }
+
+    fn password(&self, user: &str, password: &str) -> Verdict {
+        self.judge(Attempt::Password {
+            user: name(user),
+            password: secret(password),
+            client_certificate: None,
+        })
+    }
+
+    fn judge_over(&self, attempt: Attempt, client: IpAddr, tls: bool) -> Verdict {
+        let (supervisor, mut child) = start();
+        let confinement = Confinement { identity: None, landlock: LandlockDemand::Required };
+        let settings = self.settings();
+        let message =
+            SupervisorToAuthenticator::Attempt { confinement, settings, client, tls, attempt };
+        supervisor.send(&message, &[]).unwrap();
+        match supervisor.recv().unwrap().message {
+            AuthenticatorToSupervisor::Ready(report) => assert!(report.system_calls > 0),
+            other => panic!("no sandbox: {other:?}"),
+        }
+        let verdict = match supervisor.recv().unwrap().message {
+            AuthenticatorToSupervisor::Verdict(verdict) => verdict,
+            other => panic!("no verdict: {other:?}"),
+        };
+        assert!(child.wait().unwrap().success());
+        verdict
+    }
+}
+
+fn start() -> (Channel<SupervisorToAuthenticator, AuthenticatorToSupervisor>, Child) {
+    let (ours, theirs) = Channel::pair().unwrap();
+    let child = Command::new(BULKHEAD)
+        .arg("authenticator")
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(theirs.into_fd()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    (ours, child)
+}
+
+fn name(text: &str) -> UserName {
+    UserName::try_from(text.to_owned()).unwrap()
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::try_from(text.as_bytes().to_vec()).unwrap()
+}
+
+fn reason(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Refused { reason } => reason,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn the_right_password_gives_the_account_and_a_wrong_one_nothing() {
+    let place = Place::new();
+    place.add("alice", "wonder land", &["--read-only"]);
+    let Verdict::Granted(account) = place.password("alice", "wonder land") else {
+        panic!("alice cannot log in");
+    };
+    assert_eq!((account.identity.uid, account.identity.gid), (4242, 4343));
+    assert!(!account.rights.any_write());
+    assert_eq!(reason(place.password("alice", "wonder")), "wrong-password");
+    assert_eq!(reason(place.password("alice", "wonder land123456")), "wrong-password");
+    assert_eq!(reason(place.password("bob", "wonder land")), "unknown-user");
+    assert_eq!(reason(place.password("root", "x")), "unknown-user");
+}
+
+#[test]
+fn an_account_may_be_bound_to_networks_and_tls_and_days() {
+    let place = Place::new();
+    place.add("net", "pw", &["--networks", "192.0.2.0/24"]);
+    place.add("tls", "pw", &["--tls", "control"]);
+    place.add("old", "pw", &["--expires", "2020-01-01"]);
+    assert_eq!(reason(place.password("net", "pw")), "network");
+    assert_eq!(place.password("tls", "pw"), Verdict::TlsDemanded);
+    assert_eq!(reason(place.password("tls", "wrong")), "wrong-password");
+    assert_eq!(reason(place.password("old", "pw")), "expired");
+    let over_tls =
+        Attempt::Password { user: name("tls"), password: secret("pw"), client_certificate: None };
+    let client = "::1".parse().unwrap();
+    assert!(matches!(place.judge_over(over_tls, client, true), Verdict::Granted(_)));
+}
+
+#[test]
+fn a_damaged_or_open_account_file_is_named() {
+    let place = Place::new();
+    place.add("alice", "pw", &[]);
+    let file = place.path().join("users.toml");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text.push_str("colour = \"red\"\n");
+    std::fs::write(&file, text).unwrap();
+    let Verdict::Broken(why) = place.password("alice", "pw") else { panic!("not broken") };
+    assert!(why.contains("users.toml:") && why.contains("colour"), "{why}");
+}
+
+#[test]
+fn accounts_are_listed_changed_and_removed() {
+    let place = Place::new();
+    place.add("alice", "one", &[]);
+    let (done, text) = place.bulkhead(&["user", "passwd", "alice", "--password-stdin"], "two\n");
+    assert!(done, "{text}");
+    assert!(matches!(place.password("alice", "two"), Verdict::Granted(_)));
+    assert_eq!(reason(place.password("alice", "one")), "wrong-password");
+    let (_, text) = place.bulkhead(&["user", "list"], "");
+    assert!(text.contains("alice") && text.contains("4242:4343"), "{text}");
+    assert!(!text.contains("argon2"), "{text}");
+    let (done, _) = place.bulkhead(&["user", "remove", "alice"], "");
+    assert!(done);
+    assert_eq!(reason(place.password("alice", "two")), "unknown-user");
+    let (done, text) = place.bulkhead(&["user", "remove", "alice"], "");
+    assert!(!done && text.contains("no account"), "{text}");
+}
+
+#[test]
+fn names_passwords_and_identities_that_cannot_work_are_refused() {
+    let place = Place::new();
+    let root = place.path().join("files");
+    let root = root.to_str().unwrap();
+    let refused = |arguments: &[&str], input: &str, word: &str| {
+        let (done, text) = place.bulkhead(arguments, input);
+        assert!(!done && text.contains(word), "{arguments:?}: {text}");
+    };
+    let base = ["user", "add", "bob", "--root", root, "--password-stdin"];
+    let with = |more: &[&'static str]| [&base[..], more].concat();
+    refused(&with(&["--uid", "7", "--gid", "7"]), "\n", "empty");
+    refused(&with(&["--uid", "0"]), "pw\n", "0 is not in 1..");
+    refused(&with(&["--rights", "fly"]), "pw\n", "overwrite");
+    refused(&with(&["--uid", "7", "--gid", "7"]), &"x".repeat(2000), "longer than 1024");
+    refused(&with(&["--uid", "7", "--gid", "7"]), "a\0b\n", "control character");
+    refused(&["user", "add", "bob", "--root", "/nonexistent"], "", "/nonexistent");
+    refused(&["user", "add", "ftp", "--root", root], "", "anonymous");
+    if std::fs::metadata("/proc/1").is_ok() && rustix::process::geteuid().is_root() {
+        refused(&base, "pw\n", "uid or gid 0");
+    }
+    assert!(!place.path().join("users.toml").exists());
+}
+
+#[test]
+fn a_configuration_that_cannot_work_ends_with_code_two() {
+    let place = Place::new();
+    std::fs::write(place.path().join("bulkhead.toml"), "listen_prot = 1\nfoo = 2\n").unwrap();
+    let output = Command::new(BULKHEAD)
+        .arg("--config")
+        .arg(place.path().join("bulkhead.toml"))
+        .args(["user", "list"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.contains("bulkhead.toml:1:") && text.contains("bulkhead.toml:2:"), "{text}");
+}
+
+#[test]
+fn garbage_on_the_channel_ends_the_authenticator_without_an_answer() {
+    let (supervisor, mut child) = start();
+    let fd = supervisor.into_fd();
+    rustix::net::send(&fd, &[0, 200, 1, 2], rustix::net::SendFlags::empty()).unwrap();
+    assert!(!child.wait().unwrap().success());
+}
