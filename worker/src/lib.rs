@@ -7,6 +7,9 @@
 //! `policy::lockdown` has returned.
 #![forbid(unsafe_code)]
 
+pub mod files;
+pub mod ftp;
+
 use std::{ffi::OsStr, process::ExitCode};
 
 /// Runs the stage named on the command line and returns the exit status of the process.

@@ -1,0 +1,114 @@
+//! Reading a directory as a stream: nobody needs it sorted, and clients sort themselves.
+
+use std::{ffi::CStr, mem::MaybeUninit, os::fd::OwnedFd};
+
+use rustix::fs::{AtFlags, RawDir, readlinkat_raw, statx};
+
+use super::{
+    error::{FileError, FileResult},
+    metadata::Metadata,
+};
+
+/// Bytes of directory entries that are read at once.
+const BATCH: usize = 64 * 1024;
+/// Longest target of a symbolic link that is shown (PATH_MAX).
+const MAX_TARGET: usize = 4096;
+
+/// What a session reads directories with, made once and used for each.
+#[derive(Debug, Default)]
+pub struct DirectoryBuffer {
+    entries: Vec<u8>,
+}
+
+impl DirectoryBuffer {
+    /// An empty one; memory is taken when the first directory is read.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Directory {
+    fd: OwnedFd,
+}
+
+/// An entry of a directory that is being read; never `.` or `..`.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    directory: &'a OwnedFd,
+    name: &'a CStr,
+}
+
+impl Entry<'_> {
+    /// Its name: any bytes but NUL and `/`.
+    pub fn name(&self) -> &[u8] {
+        self.name.to_bytes()
+    }
+
+    /// Its facts; a symbolic link's are its own. `None`: it has been deleted meanwhile.
+    ///
+    /// # Errors
+    /// Any other failure.
+    pub fn metadata(&self) -> FileResult<Option<Metadata>> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        match statx(self.directory, self.name, flags, Metadata::MASK) {
+            Ok(statx) => Ok(Some(Metadata::from(&statx))),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// What it says, if it is a symbolic link, into `target`, which is emptied before. Nothing,
+    /// when it is none, or one no longer.
+    pub fn target(&self, target: &mut Vec<u8>) {
+        target.clear();
+        target.reserve(MAX_TARGET);
+        let spare = rustix::buffer::spare_capacity(target);
+        if readlinkat_raw(self.directory, self.name, spare).is_err() {
+            target.clear();
+        }
+    }
+}
+
+impl Directory {
+    pub(super) fn new(fd: OwnedFd) -> Self {
+        Directory { fd }
+    }
+
+    /// Reads on: gives some entries (as many as one system call returns) to `each`. Whether there
+    /// may be more. `each` ends the reading by an error.
+    ///
+    /// # Errors
+    /// What the file system says, or `each`.
+    pub fn read_some<E: From<FileError>>(
+        &self,
+        buffer: &mut DirectoryBuffer,
+        mut each: impl FnMut(&Entry<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        buffer.entries.clear();
+        buffer.entries.reserve_exact(BATCH);
+        let spare: &mut [MaybeUninit<u8>] = buffer.entries.spare_capacity_mut();
+        let mut batch = RawDir::new(&self.fd, spare);
+        while let Some(entry) = batch.next() {
+            let entry = entry.map_err(FileError::from)?;
+            let name = entry.file_name();
+            if name != c"." && name != c".." {
+                each(&Entry { directory: &self.fd, name })?;
+            }
+            if batch.is_buffer_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The facts of the directory itself.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn metadata(&self) -> FileResult<Metadata> {
+        let statx = statx(&self.fd, c"", AtFlags::EMPTY_PATH, Metadata::MASK)?;
+        Ok(Metadata::from(&statx))
+    }
+}

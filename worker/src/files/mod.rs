@@ -1,0 +1,18 @@
+//! Every file system call of a session, in one place.
+//!
+//! A path never reaches the kernel but through `openat2` beneath the root's descriptor
+//! (`RESOLVE_BENEATH`, so neither `..` nor an absolute symbolic link leads out), or as a single name
+//! beside the descriptor of its directory that was opened that way. Landlock enforces the same from
+//! outside.
+
+mod directory;
+mod error;
+mod metadata;
+mod moving;
+mod root;
+
+pub use directory::{Directory, DirectoryBuffer, Entry};
+pub use error::{FileError, FileResult};
+pub use metadata::{FileKind, Metadata, Space};
+pub use moving::{Moved, Pipe, copy_range, send_file, splice_from, splice_to};
+pub use root::{Replace, Root, open_metadata, set_length, sync};

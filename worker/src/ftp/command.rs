@@ -1,0 +1,67 @@
+//! A command line as verb and argument (RFC 959 section 5.3).
+
+use zeroize::Zeroizing;
+
+use super::verb::{self, Arguments, Row, Verb};
+
+/// A command whose verb is known and whose argument is there or not, as its row says.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// The verb.
+    pub verb: Verb,
+    /// Its row in the table, under the name the client used.
+    pub row: &'static Row,
+    /// Everything behind the one space that follows the verb, byte for byte; wiped when dropped,
+    /// for it may be a password.
+    pub argument: Zeroizing<Vec<u8>>,
+}
+
+/// Why a line is no command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandError {
+    /// An empty line: 500.
+    Empty,
+    /// No verb this server knows: 500.
+    Unknown,
+    /// No verb, but the method of an HTTP request, which no FTP client sends: close (ALPACA).
+    Http,
+    /// The verb needs an argument: 501.
+    ArgumentMissing(&'static Row),
+    /// The verb has no argument: 501.
+    ArgumentUnexpected(&'static Row),
+}
+
+/// What HTTP requests begin with. POST and GET are FTP verbs of no RFC.
+const HTTP: [&[u8]; 9] =
+    [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
+
+impl Command {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// [`CommandError`]: each has its own reply, and the session goes on.
+    pub fn parse(line: &[u8]) -> Result<Command, CommandError> {
+        let mut parts = line.splitn(2, |byte| *byte == b' ');
+        let name = parts.next().unwrap_or_default();
+        let argument = parts.next();
+        if line.iter().all(|byte| *byte == b' ') {
+            return Err(CommandError::Empty);
+        }
+        let Some(row) = verb::row(name) else {
+            let http = HTTP.iter().any(|method| method.eq_ignore_ascii_case(name))
+                && argument.is_some_and(|rest| !rest.is_empty());
+            return Err(if http { CommandError::Http } else { CommandError::Unknown });
+        };
+        let argument = argument.unwrap_or_default();
+        let blank = argument.iter().all(|byte| *byte == b' ');
+        match row.arguments {
+            Arguments::Required if argument.is_empty() => {
+                return Err(CommandError::ArgumentMissing(row));
+            }
+            Arguments::None if !blank => return Err(CommandError::ArgumentUnexpected(row)),
+            Arguments::None | Arguments::Optional | Arguments::Required => {}
+        }
+        let argument = if row.arguments == Arguments::None { &[] } else { argument };
+        Ok(Command { verb: row.verb, row, argument: Zeroizing::new(argument.to_vec()) })
+    }
+}
