@@ -4,6 +4,7 @@ mod account;
 mod certificate;
 mod cli;
 mod config;
+mod penalties;
 mod roles;
 
 use std::process::ExitCode;
