@@ -121,7 +121,7 @@ pub enum Verdict {
     Granted(Account),
     /// The password is right; a code is needed.
     NeedSecondFactor,
-    /// I2FTP: the first 16 bytes, or the proof, are right.
+    /// I2FTP: the first 16 bytes are right. (The right proof is `Granted`.)
     I2ftpRight,
     /// Refused. The reason is for the log alone, never for the client.
     Refused {

@@ -1,0 +1,195 @@
+//! The logins of one connection: who is tried, how the attempt is judged, what the log and the
+//! penalties learn, and what the client is told: always the same words for every wrong login.
+
+use std::time::Duration;
+
+use ipc::{
+    account::Account,
+    authenticator::{Attempt, Verdict},
+    bounded::{Bytes, Secret, UserName},
+    gate::AuthResult,
+};
+
+use crate::{connection::Connection, login, penalties::Cause};
+
+/// Said when the server itself is at fault, or busy.
+const UNAVAILABLE: &str = "Logins are not possible at the moment; try again later.";
+
+/// What to do after an attempt.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Tell the gate.
+    Answer(AuthResult),
+    /// End the connection with this reply line.
+    End(String),
+    /// Start the session.
+    LoggedIn(Account),
+}
+
+/// The attempts of one connection.
+#[derive(Debug)]
+pub struct Attempts<'a> {
+    connection: &'a Connection,
+    failures: u32,
+    /// Whose password was right, while the code is awaited. The gate cannot name another account.
+    awaiting_code: Option<(UserName, bool)>,
+}
+
+impl<'a> Attempts<'a> {
+    /// No attempt yet.
+    pub fn new(connection: &'a Connection) -> Self {
+        Attempts { connection, failures: 0, awaiting_code: None }
+    }
+
+    /// A name and a password.
+    pub async fn password(
+        &mut self,
+        user: UserName,
+        password: Secret,
+        tls: bool,
+        client_certificate: Option<Bytes<8192>>,
+    ) -> Outcome {
+        self.awaiting_code = None;
+        let server = &self.connection.server;
+        if login::is_anonymous(server, &user) {
+            return match crate::account::anonymous(&server.config()) {
+                Ok(account) => self.granted(&user, account, tls),
+                Err(e) => self.broken(&user, &e.to_string()),
+            };
+        }
+        let attempt = Attempt::Password { user: user.clone(), password, client_certificate };
+        self.judge(user, tls, attempt).await
+    }
+
+    /// The code of a second factor.
+    pub async fn second_factor(&mut self, code: Secret) -> Outcome {
+        let Some((user, tls)) = self.awaiting_code.take() else {
+            // Only a gate that has been taken over asks this.
+            return Outcome::Answer(AuthResult::Refused);
+        };
+        let attempt = Attempt::SecondFactor { user: user.clone(), code };
+        self.judge(user, tls, attempt).await
+    }
+
+    /// The first bytes of I2FTP.
+    pub async fn i2ftp_knock(&mut self, key: [u8; 16]) -> Outcome {
+        self.i2ftp(Attempt::I2ftpKnock { key }).await
+    }
+
+    /// The proof of I2FTP.
+    pub async fn i2ftp_proof(&mut self, nonce: Bytes<64>, proof: Bytes<64>) -> Outcome {
+        self.i2ftp(Attempt::I2ftpProof { nonce, proof }).await
+    }
+
+    async fn i2ftp(&mut self, attempt: Attempt) -> Outcome {
+        let Ok(user) = UserName::try_from("i2ftp".to_owned()) else {
+            return Outcome::Answer(AuthResult::Refused);
+        };
+        let address = self.connection.client.ip();
+        let server = &self.connection.server;
+        match login::judge(server, address, false, attempt).await {
+            Ok(Verdict::Granted(account)) => self.granted(&user, account, false),
+            Ok(Verdict::I2ftpRight) => Outcome::Answer(AuthResult::Welcome),
+            Ok(verdict) => self.refused(&user, &verdict).await,
+            Err(e) => self.broken(&user, &e.to_string()),
+        }
+    }
+
+    async fn judge(&mut self, user: UserName, tls: bool, attempt: Attempt) -> Outcome {
+        let address = self.connection.client.ip();
+        match login::judge(&self.connection.server, address, tls, attempt).await {
+            Ok(Verdict::Granted(account)) => self.granted(&user, account, tls),
+            Ok(Verdict::NeedSecondFactor) => {
+                self.awaiting_code = Some((user, tls));
+                Outcome::Answer(AuthResult::NeedSecondFactor)
+            }
+            Ok(verdict) => self.refused(&user, &verdict).await,
+            Err(e) => self.broken(&user, &e.to_string()),
+        }
+    }
+
+    fn granted(&self, user: &UserName, account: Account, tls: bool) -> Outcome {
+        let connection = self.connection;
+        let server = &connection.server;
+        if account.identity.uid == 0 {
+            return self.broken(user, "the account has uid 0, which is never served");
+        }
+        let demand = account.tls.unwrap_or(server.config().tls_demand());
+        if !tls && demand > ipc::account::TlsDemand::None {
+            return Outcome::Answer(AuthResult::TlsDemanded);
+        }
+        let limit = server.config().max_sessions_of(&account);
+        if !connection.entry.log_in(&account, tls, limit) {
+            tracing::warn!(
+                event = "login-refused",
+                session = connection.session.0,
+                client = %connection.client.ip(),
+                account = %account.name,
+                reason = "session-limit",
+            );
+            let text = "Too many sessions of this account; close one and try again.";
+            return Outcome::Answer(AuthResult::Unavailable(text.into()));
+        }
+        tracing::info!(
+            event = "login",
+            session = connection.session.0,
+            client = %connection.client.ip(),
+            account = %account.name,
+            uid = account.identity.uid,
+            tls,
+        );
+        Outcome::LoggedIn(account)
+    }
+
+    /// A wrong login: one log line, a penalty, a delay that holds no process, and the words that
+    /// every wrong login gets.
+    async fn refused(&mut self, user: &UserName, verdict: &Verdict) -> Outcome {
+        let connection = self.connection;
+        let server = &connection.server;
+        let (reason, answer) = match verdict {
+            Verdict::Refused { reason } => (reason.as_str(), AuthResult::Refused),
+            Verdict::Expired(text) => ("expired", AuthResult::Expired(text.clone())),
+            Verdict::TlsDemanded => {
+                return Outcome::Answer(AuthResult::TlsDemanded);
+            }
+            Verdict::Broken(what) => return self.broken(user, what),
+            Verdict::Granted(_) | Verdict::NeedSecondFactor | Verdict::I2ftpRight => {
+                ("out-of-turn", AuthResult::Refused)
+            }
+        };
+        tracing::warn!(
+            event = "login-failed",
+            session = connection.session.0,
+            client = %connection.client.ip(),
+            user = %user,
+            reason,
+        );
+        server.counters.failed_login();
+        server.penalise(connection.client.ip(), Cause::FailedLogin);
+        self.failures = self.failures.saturating_add(1);
+        tokio::time::sleep(self.delay()).await;
+        if self.failures >= server.config().auth.max_attempts {
+            return Outcome::End("421 Too many failed logins; goodbye.".into());
+        }
+        Outcome::Answer(answer)
+    }
+
+    /// Half a second after the first failure, doubled with each one, 8 seconds at most. The same
+    /// for every cause, so that it tells nothing.
+    fn delay(&self) -> Duration {
+        let doublings = self.failures.saturating_sub(1).min(4);
+        let first = self.connection.server.config().auth.failure_delay;
+        Duration::from_millis(first.saturating_mul(1 << doublings))
+    }
+
+    fn broken(&self, user: &UserName, what: &str) -> Outcome {
+        tracing::error!(
+            event = "login-impossible",
+            session = self.connection.session.0,
+            client = %self.connection.client.ip(),
+            user = %user,
+            "{what}"
+        );
+        Outcome::Answer(AuthResult::Unavailable(UNAVAILABLE.into()))
+    }
+}

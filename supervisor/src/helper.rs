@@ -1,0 +1,190 @@
+//! The supervisor's side of the helper: start it, attach sessions to it, and start another one when
+//! it dies. A session whose helper has died asks for a new channel and goes on.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    rc::Rc,
+    time::Duration,
+};
+
+use ipc::{
+    Channel,
+    account::SessionId,
+    helper::{HelperToSession, HelperToSupervisor, SessionToHelper, SupervisorToHelper},
+    process::SandboxReport,
+};
+
+use crate::{
+    children::Child,
+    pool::{BOOT_PATIENCE, BootError},
+    server::Server,
+    wire::AsyncChannel,
+};
+
+/// First and longest pause before a dead helper is replaced.
+const RESTART_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// A helper that lived this long died of something new: the pauses begin anew.
+const LONG_LIFE: Duration = Duration::from_secs(30);
+
+type HelperChannel = AsyncChannel<SupervisorToHelper, HelperToSupervisor>;
+
+/// The helper that runs now, if one does.
+#[derive(Debug, Default)]
+pub struct HelperLink {
+    channel: RefCell<Option<Rc<HelperChannel>>>,
+    pid: Cell<u32>,
+    report: RefCell<Option<SandboxReport>>,
+    /// Whether the helper can bind ports below 1024.
+    low_ports: Cell<bool>,
+}
+
+impl HelperLink {
+    /// Attaches a session. Returns the session's end of the new channel, or `None` when no helper
+    /// runs at the moment.
+    pub fn attach(
+        &self,
+        session: SessionId,
+        client: SocketAddr,
+        local: SocketAddr,
+        ports: (u16, u16),
+        connect_timeout: u64,
+    ) -> Option<OwnedFd> {
+        let channel = self.channel.borrow().clone()?;
+        let (for_session, for_helper) =
+            Channel::<SessionToHelper, HelperToSession>::pair().ok()?;
+        let attach = SupervisorToHelper::Attach {
+            session,
+            client: client.ip().to_canonical(),
+            local: local.ip().to_canonical(),
+            ports,
+            connect_timeout,
+        };
+        channel.try_send(&attach, &[for_helper.as_fd()]).ok()?;
+        Some(for_session.into_fd())
+    }
+
+    /// Lets the helper forget a session. The end of the session's channel tells it as well.
+    pub fn detach(&self, session: SessionId) {
+        if let Some(channel) = self.channel.borrow().as_ref() {
+            // A helper that is gone has forgotten everything already.
+            drop(channel.try_send(&SupervisorToHelper::Detach { session }, &[]));
+        }
+    }
+
+    /// Process id and report, when it runs.
+    pub fn process(&self) -> Option<(u32, SandboxReport)> {
+        self.report.borrow().clone().map(|report| (self.pid.get(), report))
+    }
+
+    /// Whether active connections can come from port 20.
+    pub fn low_ports(&self) -> bool {
+        self.low_ports.get()
+    }
+}
+
+/// Starts a helper and waits until it has locked itself down.
+///
+/// # Errors
+/// When it cannot be started, or cannot raise its sandbox.
+pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
+    let failed = |reason: &dyn std::fmt::Display| BootError::start("helper", reason);
+    let (child, channel): (_, HelperChannel) = server
+        .children
+        .start(&server.programs.helper, "bulkhead-helper", &[])
+        .map_err(|e| failed(&e))?;
+    let boot = SupervisorToHelper::Boot {
+        confinement: server.confinement(&server.config().identities.helper),
+        from_port_20: server.config().active_from_port_20,
+    };
+    channel.send(&boot, &[]).await.map_err(|e| failed(&e))?;
+    let answer = tokio::time::timeout(BOOT_PATIENCE, channel.recv())
+        .await
+        .map_err(|_| failed(&"it did not get ready in time"))?
+        .map_err(|e| failed(&e))?;
+    match answer.message {
+        HelperToSupervisor::Ready { report, low_ports } => {
+            let link = &server.helper;
+            link.pid.set(child.pid());
+            link.low_ports.set(low_ports);
+            *link.report.borrow_mut() = Some(report);
+            *link.channel.borrow_mut() = Some(Rc::new(channel));
+            Ok(child)
+        }
+        HelperToSupervisor::Failed(failure) => {
+            Err(BootError::Lockdown { role: "helper", failure })
+        }
+        HelperToSupervisor::Violation { .. } => Err(failed(&"it spoke out of turn")),
+    }
+}
+
+/// Listens to the helper, and replaces it when it dies, until the server ends.
+pub async fn watch(server: Rc<Server>, mut child: Child) {
+    let mut pause = RESTART_PAUSES.0;
+    loop {
+        let born = tokio::time::Instant::now();
+        let cause = listen(&server).await;
+        *server.helper.channel.borrow_mut() = None;
+        *server.helper.report.borrow_mut() = None;
+        let ended = child.wait_or_kill(Duration::from_millis(200)).await;
+        if server.ending() {
+            return;
+        }
+        tracing::error!(
+            event = "process-died",
+            role = "helper",
+            pid = child.pid(),
+            how = %ended,
+            cause,
+            "the helper died; starting another one"
+        );
+        server.counters.violation();
+        if born.elapsed() > LONG_LIFE {
+            pause = RESTART_PAUSES.0;
+        }
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(RESTART_PAUSES.1);
+            match start(&server).await {
+                Ok(new) => {
+                    child = new;
+                    break;
+                }
+                Err(e) => tracing::error!(event = "process-failed", role = "helper", "{e}"),
+            }
+        }
+        tracing::info!(
+            event = "process-started",
+            role = "helper",
+            pid = child.pid(),
+            "the helper runs again"
+        );
+    }
+}
+
+/// Handles the helper's messages until its channel ends; returns why it did.
+async fn listen(server: &Rc<Server>) -> String {
+    let Some(channel) = server.helper.channel.borrow().clone() else {
+        return "it is not running".into();
+    };
+    loop {
+        match channel.recv().await.map(|received| received.message) {
+            Ok(HelperToSupervisor::Violation { session, what }) => {
+                tracing::warn!(
+                    event = "violation",
+                    role = "session",
+                    session = session.0,
+                    what = crate::log::printable(&what),
+                    "a session broke the rules of its channel to the helper"
+                );
+                server.counters.violation();
+                server.end_session(session, "421 The session broke the rules of its channel.");
+            }
+            Ok(HelperToSupervisor::Ready { .. } | HelperToSupervisor::Failed(_)) => {
+                return "it spoke out of turn".into();
+            }
+            Err(e) => return e.to_string(),
+        }
+    }
+}

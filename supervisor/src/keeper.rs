@@ -1,0 +1,237 @@
+//! The supervisor's side of the keeper: start it, let it load the keys, attach gates and sessions to
+//! it, and start another one when it dies. The supervisor opens the key files and never reads them.
+
+use std::{
+    cell::{Cell, RefCell},
+    fs::File,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+    rc::Rc,
+    time::Duration,
+};
+
+use ipc::{
+    Channel,
+    account::SessionId,
+    gate::{Certificate, GateTls},
+    keeper::{KeeperToSupervisor, KeyId, Sign, Signed, SupervisorToKeeper},
+    process::SandboxReport,
+};
+
+use crate::{
+    children::Child,
+    config::Config,
+    pool::{BOOT_PATIENCE, BootError},
+    server::Server,
+    wire::AsyncChannel,
+};
+
+/// Signatures one channel may have: one handshake of the control connection, and as many of data
+/// connections as a session without resumption needs. The keeper limits the rate as well.
+const SIGNATURES_PER_CHANNEL: u32 = 10_000;
+/// Pause before a dead keeper is replaced: new handshakes work again within a second.
+const RESTART_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+type KeeperChannel = AsyncChannel<SupervisorToKeeper, KeeperToSupervisor>;
+
+/// The keeper that runs now, if one does.
+#[derive(Debug, Default)]
+pub struct KeeperLink {
+    channel: RefCell<Option<Rc<KeeperChannel>>>,
+    pid: Cell<u32>,
+    report: RefCell<Option<SandboxReport>>,
+    certificates: RefCell<Vec<Certificate>>,
+    next_key: Cell<u32>,
+}
+
+impl KeeperLink {
+    /// A signing channel for a gate or session; `None` when TLS is off or no keeper runs.
+    pub fn attach(&self, session: SessionId) -> Option<OwnedFd> {
+        let channel = self.channel.borrow().clone()?;
+        let (for_worker, for_keeper) = Channel::<Sign, Signed>::pair().ok()?;
+        let attach = SupervisorToKeeper::Attach { session, signatures: SIGNATURES_PER_CHANNEL };
+        channel.try_send(&attach, &[for_keeper.as_fd()]).ok()?;
+        Some(for_worker.into_fd())
+    }
+
+    /// What gates and sessions are told about TLS; `None` when TLS is off or no key is loaded.
+    pub fn gate_tls(&self, config: &Config) -> Option<GateTls> {
+        let certificates = self.certificates.borrow().clone();
+        let tls = config.tls.as_ref()?;
+        (!certificates.is_empty()).then(|| tls.for_gate(certificates))
+    }
+
+    /// Process id and report, when it runs.
+    pub fn process(&self) -> Option<(u32, SandboxReport)> {
+        self.report.borrow().clone().map(|report| (self.pid.get(), report))
+    }
+}
+
+/// Starts a keeper, and has it load every certificate of the configuration.
+///
+/// # Errors
+/// When it cannot be started or cannot raise its sandbox, or when a key cannot be loaded.
+pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
+    let failed = |reason: &dyn std::fmt::Display| BootError::start("keeper", reason);
+    let (child, channel): (_, KeeperChannel) = server
+        .children
+        .start(&server.programs.own, "bulkhead", &["keeper"])
+        .map_err(|e| failed(&e))?;
+    let boot = SupervisorToKeeper::Boot {
+        confinement: server.confinement(&server.config().identities.keeper),
+    };
+    channel.send(&boot, &[]).await.map_err(|e| failed(&e))?;
+    let report = match receive(&channel).await.map_err(|e| failed(&e))? {
+        KeeperToSupervisor::Ready(report) => report,
+        KeeperToSupervisor::Failed(failure) => {
+            return Err(BootError::Lockdown { role: "keeper", failure });
+        }
+        KeeperToSupervisor::Loaded { .. }
+        | KeeperToSupervisor::NotLoaded { .. }
+        | KeeperToSupervisor::Violation { .. } => return Err(failed(&"it spoke out of turn")),
+    };
+    let certificates = load_all(server, &channel).await.map_err(|e| failed(&e))?;
+    let link = &server.keeper;
+    link.pid.set(child.pid());
+    *link.report.borrow_mut() = Some(report);
+    *link.certificates.borrow_mut() = certificates;
+    *link.channel.borrow_mut() = Some(Rc::new(channel));
+    Ok(child)
+}
+
+async fn receive(channel: &KeeperChannel) -> Result<KeeperToSupervisor, String> {
+    tokio::time::timeout(BOOT_PATIENCE, channel.recv())
+        .await
+        .map_err(|_| "it did not answer in time".to_owned())?
+        .map(|received| received.message)
+        .map_err(|e| e.to_string())
+}
+
+async fn load_all(server: &Rc<Server>, channel: &KeeperChannel) -> Result<Vec<Certificate>, String> {
+    let config = server.config();
+    let Some(tls) = &config.tls else { return Ok(Vec::new()) };
+    let mut certificates = Vec::new();
+    for (certificate, private_key) in &tls.pairs {
+        let key = KeyId(server.keeper.next_key.get());
+        server.keeper.next_key.set(key.0.wrapping_add(1));
+        certificates.push(load(channel, key, certificate, private_key).await?);
+    }
+    Ok(certificates)
+}
+
+async fn load(
+    channel: &KeeperChannel,
+    key: KeyId,
+    certificate: &Path,
+    private_key: &Path,
+) -> Result<Certificate, String> {
+    let open = |path: &Path| {
+        File::open(path).map_err(|e| format!("cannot open {}: {e}", path.display()))
+    };
+    let files = [open(certificate)?, open(private_key)?];
+    let load = SupervisorToKeeper::Load { key };
+    channel.send(&load, &[files[0].as_fd(), files[1].as_fd()]).await.map_err(|e| e.to_string())?;
+    match receive(channel).await? {
+        KeeperToSupervisor::Loaded { key, chain, schemes, names, not_after, fingerprint } => {
+            tracing::info!(
+                event = "certificate",
+                file = %certificate.display(),
+                names = names.join(" "),
+                not_after,
+                sha256 = fingerprint.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+            );
+            Ok(Certificate { key, chain, schemes, names })
+        }
+        KeeperToSupervisor::NotLoaded { reason, .. } => Err(format!(
+            "certificate {} with key {}: {reason}",
+            certificate.display(),
+            private_key.display()
+        )),
+        KeeperToSupervisor::Ready(_)
+        | KeeperToSupervisor::Failed(_)
+        | KeeperToSupervisor::Violation { .. } => Err("it spoke out of turn".into()),
+    }
+}
+
+/// Starts a new keeper with the certificates of now and lets it take over. The old one goes when its
+/// last signing channel does, or with the server.
+///
+/// # Errors
+/// As [`start`]; the old keeper then stays.
+pub async fn renew(server: &Rc<Server>) -> Result<(), BootError> {
+    let child = start(server).await?;
+    server.renew_gates();
+    tokio::task::spawn_local(watch(Rc::clone(server), child));
+    Ok(())
+}
+
+/// Listens to a keeper, and replaces it when it dies, until the server ends or another keeper has
+/// taken over.
+pub async fn watch(server: Rc<Server>, mut child: Child) {
+    let channel = server.keeper.channel.borrow().clone();
+    let Some(channel) = channel else { return };
+    let cause = listen(&server, &channel).await;
+    let ended = child.wait_or_kill(Duration::from_millis(200)).await;
+    let current = server.keeper.channel.borrow().clone();
+    if server.ending() || !current.is_some_and(|current| Rc::ptr_eq(&current, &channel)) {
+        return;
+    }
+    *server.keeper.channel.borrow_mut() = None;
+    *server.keeper.report.borrow_mut() = None;
+    tracing::error!(
+        event = "process-died",
+        role = "keeper",
+        pid = child.pid(),
+        how = %ended,
+        cause,
+        "the keeper died; starting another one"
+    );
+    server.counters.violation();
+    let mut pause = RESTART_PAUSES.0;
+    loop {
+        tokio::time::sleep(pause).await;
+        pause = pause.saturating_mul(2).min(RESTART_PAUSES.1);
+        match renew_boxed(Rc::clone(&server)).await {
+            Ok(()) => break,
+            Err(e) => tracing::error!(event = "process-failed", role = "keeper", "{e}"),
+        }
+    }
+    tracing::info!(
+        event = "process-started",
+        role = "keeper",
+        pid = server.keeper.pid.get(),
+        "the keeper runs again"
+    );
+}
+
+/// `watch` and `renew` call each other; the box ends the recursion of their types.
+fn renew_boxed(
+    server: Rc<Server>,
+) -> std::pin::Pin<Box<dyn Future<Output = Result<(), BootError>>>> {
+    Box::pin(async move { renew(&server).await })
+}
+
+/// Handles the keeper's messages until its channel ends; returns why it did.
+async fn listen(server: &Rc<Server>, channel: &KeeperChannel) -> String {
+    loop {
+        match channel.recv().await.map(|received| received.message) {
+            Ok(KeeperToSupervisor::Violation { session, what }) => {
+                tracing::warn!(
+                    event = "violation",
+                    session = session.0,
+                    what = crate::log::printable(&what),
+                    "a signing channel asked for what it may not have"
+                );
+                server.counters.violation();
+                server.end_session(session, "421 The session broke the rules of its channel.");
+            }
+            Ok(
+                KeeperToSupervisor::Ready(_)
+                | KeeperToSupervisor::Failed(_)
+                | KeeperToSupervisor::Loaded { .. }
+                | KeeperToSupervisor::NotLoaded { .. },
+            ) => return "it spoke out of turn".into(),
+            Err(e) => return e.to_string(),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The listening sockets and the accept loop.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    rc::Rc,
+    time::Duration,
+};
+
+use ipc::gate::Service;
+use rustix::net::{
+    AddressFamily, SendFlags, SocketFlags, SocketType, acceptfrom_with, bind, getsockname, listen,
+    sockopt, socket_with,
+};
+use tokio::io::unix::AsyncFd;
+
+use crate::{
+    census::Full,
+    connection::{self, Client},
+    penalties::Judgement,
+    server::{Phase, Server},
+    wire::on_event_loop,
+};
+
+/// Takes a burst of connects; the kernel's own limit (somaxconn) may be lower.
+const BACKLOG: i32 = 1024;
+/// Pause when descriptors or memory have run out.
+const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub socket: OwnedFd,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What clients speak on it.
+    pub service: Service,
+}
+
+/// Opens a listening socket.
+///
+/// # Errors
+/// A sentence that names the address and what to do.
+pub fn open(address: SocketAddr, service: Service) -> Result<Listener, String> {
+    open_socket(address)
+        .map(|(socket, address)| Listener { socket, address, service })
+        .map_err(|e| {
+            let advice = match e.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "another server uses this port; stop it, or change listen_port"
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "ports below 1024 need root or CAP_NET_BIND_SERVICE; or change listen_port"
+                }
+                io::ErrorKind::AddrNotAvailable => {
+                    "this host does not have that address; change listen_address"
+                }
+                _ => "check listen_address and listen_port",
+            };
+            format!("cannot listen on {address}: {e}; {advice}")
+        })
+}
+
+fn open_socket(address: SocketAddr) -> io::Result<(OwnedFd, SocketAddr)> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        // An IPv4 listener of its own may stand beside `::`.
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    bind(&socket, &address)?;
+    listen(&socket, BACKLOG)?;
+    let address = SocketAddr::try_from(getsockname(&socket)?)?;
+    Ok((socket, address))
+}
+
+/// Accepts clients until the server no longer serves.
+pub async fn accept_clients(server: Rc<Server>, listener: Listener) {
+    let Listener { socket, address, service } = listener;
+    let socket = match on_event_loop(socket) {
+        Ok(socket) => socket,
+        Err(e) => {
+            tracing::error!(event = "listener-failed", %address, "{e}");
+            return;
+        }
+    };
+    while server.phase() == Phase::Serving {
+        let ready = tokio::select! {
+            ready = socket.readable() => ready,
+            () = server.phase_change() => continue,
+        };
+        let Ok(mut ready) = ready else { return };
+        match accept(&socket) {
+            Ok((control, peer)) => admit(&server, control, peer, service),
+            Err(e) => match judge(&e) {
+                Trouble::NothingThere => ready.clear_ready(),
+                Trouble::ThisOneIsGone => {}
+                Trouble::Exhausted => {
+                    tracing::error!(
+                        event = "accept-failed",
+                        %address,
+                        "{e}; accepting again when descriptors or memory are free"
+                    );
+                    tokio::time::sleep(PAUSE_WHEN_EXHAUSTED).await;
+                }
+            },
+        }
+    }
+}
+
+fn accept(socket: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, SocketAddr)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (control, peer) = acceptfrom_with(socket.get_ref(), flags)?;
+    let peer = peer.ok_or(io::ErrorKind::NotConnected)?;
+    Ok((control, SocketAddr::try_from(peer)?))
+}
+
+/// What an error of accept(2) asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Wait for the next client.
+    NothingThere,
+    /// The client went away while it was queued; take the next one.
+    ThisOneIsGone,
+    /// Descriptors or memory have run out: wait a little, the client stays in the queue.
+    Exhausted,
+}
+
+fn judge(error: &io::Error) -> Trouble {
+    use rustix::io::Errno;
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::AGAIN) => Trouble::NothingThere,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Trouble::Exhausted,
+        // accept(2): pending network errors of the new socket are reported here, to be treated
+        // like EAGAIN and retried.
+        _ => Trouble::ThisOneIsGone,
+    }
+}
+
+/// Counts a client and serves it, or says in one constant line why not.
+fn admit(server: &Rc<Server>, control: OwnedFd, peer: SocketAddr, service: Service) {
+    let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let config = server.config();
+    server.counters.connection();
+    let refusal = match server.penalty(address.ip()) {
+        Judgement::Refused => Some(("penalty", "421 Too many failures from your address.\r\n")),
+        Judgement::Admitted => None,
+    };
+    let place = match refusal {
+        Some(refusal) => Err(refusal),
+        None => server
+            .census
+            .admit(server.block(address.ip()), config.maximum_clients, config.max_conns_per_ip)
+            .map_err(|full| match full {
+                Full::Server => ("server-full", "421 Too many clients; try again later.\r\n"),
+                Full::Address => {
+                    ("address-full", "421 Too many connections from your address.\r\n")
+                }
+            }),
+    };
+    let place = match place {
+        Ok(place) => place,
+        Err((reason, line)) => {
+            server.counters.refused();
+            tracing::warn!(event = "refused", client = %address.ip(), reason);
+            if service == Service::Ftp {
+                // The line fits any fresh socket's buffer; a client that is gone needs none.
+                drop(rustix::net::send(&control, line.as_bytes(), SendFlags::NOSIGNAL));
+            }
+            return;
+        }
+    };
+    let Ok(local) = getsockname(control.as_fd()).map_err(io::Error::from).and_then(|local| {
+        let local = SocketAddr::try_from(local)?;
+        Ok(SocketAddr::new(local.ip().to_canonical(), local.port()))
+    }) else {
+        return;
+    };
+    let client = Client { control, address, local, service, place };
+    tokio::task::spawn_local(connection::serve(Rc::clone(server), client));
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn errors_of_accept_are_sorted_by_what_to_do() {
+        let judged = |errno: Errno| judge(&io::Error::from(errno));
+        assert_eq!(judged(Errno::AGAIN), Trouble::NothingThere);
+        assert_eq!(judged(Errno::CONNABORTED), Trouble::ThisOneIsGone);
+        assert_eq!(judged(Errno::NETUNREACH), Trouble::ThisOneIsGone);
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert_eq!(judged(errno), Trouble::Exhausted);
+        }
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_what_to_do() {
+        let first = open("127.0.0.1:0".parse().unwrap(), Service::Ftp).unwrap();
+        let error = open(first.address, Service::Ftp).unwrap_err();
+        assert!(error.contains(&first.address.to_string()), "{error}");
+        assert!(error.contains("another server uses this port"), "{error}");
+    }
+}

@@ -1,0 +1,261 @@
+//! `bulkhead serve`: from the configuration to the running server, and to its end.
+
+use std::{process::ExitCode, rc::Rc, time::Duration};
+
+use ipc::process::Confinement;
+use policy::{Features, LockedDown, Role};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::LocalSet,
+};
+
+use crate::{
+    config::Config,
+    helper, keeper,
+    listen::{self, Listener},
+    operator, pool,
+    server::{Phase, Programs, Server},
+};
+
+/// What the caller wants to know or decide, besides the configuration.
+#[derive(Default)]
+pub struct Hooks {
+    /// Where the configuration came from: read again on SIGHUP.
+    pub source: Option<std::path::PathBuf>,
+    /// Called once the server accepts clients, with where it listens and the layers that are up.
+    pub ready: Option<Box<dyn FnOnce(&[Listener], &[String])>>,
+}
+
+/// Runs the server until SIGTERM, SIGINT or a drain has ended it.
+///
+/// Exit code 0 after an orderly end; 1 when it could not start: a layer of the sandbox that cannot
+/// be raised, a port that is taken, a missing program.
+pub fn run(config: Config, hooks: Hooks) -> ExitCode {
+    match start(config, hooks) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            tracing::error!(event = "not-serving", "{reason}");
+            eprintln!("bulkhead: not serving: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(config: Config, hooks: Hooks) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("the event loop cannot be started: {e}"))?;
+    let programs = Programs::open()?;
+    let privileged = nix::unistd::geteuid().is_root();
+    let listeners = open_listeners(&config)?;
+    let control = operator::open(&config)?;
+    raise_descriptor_limit(config.maximum_clients);
+    let _locked_down = lock_down(&config)?;
+    LocalSet::new().block_on(&runtime, async {
+        let server = Server::new(config, programs, privileged);
+        serve(server, listeners, control, hooks).await
+    })
+}
+
+/// The supervisor keeps its identity: it has to start processes of every account.
+fn lock_down(config: &Config) -> Result<LockedDown, String> {
+    let confinement = Confinement { identity: None, landlock: config.landlock };
+    policy::lockdown(Role::Supervisor, &confinement, Features::NONE, None).map_err(|failure| {
+        format!("the supervisor's sandbox layer \"{}\": {}", failure.layer, failure.reason)
+    })
+}
+
+fn open_listeners(config: &Config) -> Result<Vec<Listener>, String> {
+    let (opened, failed): (Vec<_>, Vec<_>) = config
+        .listeners()
+        .into_iter()
+        .map(|(address, service)| listen::open(address, service))
+        .partition(Result::is_ok);
+    if failed.is_empty() {
+        return Ok(opened.into_iter().flatten().collect());
+    }
+    let reasons: Vec<String> = failed.into_iter().filter_map(Result::err).collect();
+    Err(reasons.join("; "))
+}
+
+/// A client takes up to five descriptors of the supervisor: connection, two channels, relay.
+fn raise_descriptor_limit(maximum_clients: u64) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let wanted = maximum_clients.saturating_mul(5).saturating_add(200);
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard).is_err() {
+            tracing::warn!(event = "descriptor-limit", soft, wanted, "the limit stays");
+        }
+        if hard < wanted {
+            tracing::warn!(
+                event = "descriptor-limit",
+                hard,
+                wanted,
+                "fewer clients than maximum_clients fit; raise LimitNOFILE, or lower maximum_clients"
+            );
+        }
+    }
+}
+
+/// The signals the server answers.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+    child: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Signals, String> {
+        let catch = |kind| signal(kind).map_err(|e| format!("signals cannot be caught: {e}"));
+        Ok(Signals {
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            reload: catch(SignalKind::hangup())?,
+            child: catch(SignalKind::child())?,
+        })
+    }
+}
+
+async fn serve(
+    server: Rc<Server>,
+    listeners: Vec<Listener>,
+    control: operator::Control,
+    mut hooks: Hooks,
+) -> Result<(), String> {
+    let signals = Signals::catch()?;
+    let source = hooks.source.take();
+    tokio::task::spawn_local(reap(Rc::clone(&server), signals.child));
+    start_processes(&server).await?;
+    let addresses: Vec<String> = listeners.iter().map(|l| l.address.to_string()).collect();
+    server.set_listening(addresses.clone());
+    for layer in server.layers() {
+        tracing::info!(event = "layer", "{layer}");
+    }
+    if let Some(ready) = hooks.ready.take() {
+        ready(&listeners, &server.layers());
+    }
+    let listening = addresses.join(" ");
+    tracing::info!(event = "serving", listening, version = env!("CARGO_PKG_VERSION"));
+    for listener in listeners {
+        tokio::task::spawn_local(listen::accept_clients(Rc::clone(&server), listener));
+    }
+    let (wishes, mut wished) = tokio::sync::mpsc::unbounded_channel();
+    let _control = control.answer(Rc::clone(&server), wishes);
+    let (mut terminate, mut interrupt, mut reload) =
+        (signals.terminate, signals.interrupt, signals.reload);
+    let reason = loop {
+        tokio::select! {
+            _ = terminate.recv() => break "SIGTERM",
+            _ = interrupt.recv() => break "SIGINT",
+            _ = reload.recv() => reread(&server, source.as_deref()).await.unwrap_or_default(),
+            Some(wish) = wished.recv() => match wish {
+                operator::Wish::Drain => {
+                    server.enter_phase(Phase::Draining);
+                    tracing::info!(event = "draining");
+                    tokio::task::spawn_local(finish_drained(Rc::clone(&server)));
+                }
+                operator::Wish::Reload(answer) => {
+                    let done = reread(&server, source.as_deref()).await;
+                    // An operator who no longer listens has the log.
+                    drop(answer.send(done));
+                }
+            },
+            () = drained(&server) => break "drained",
+        }
+    };
+    tracing::info!(event = "ending", reason);
+    end(&server).await;
+    tracing::info!(event = "ended");
+    Ok(())
+}
+
+/// Helper, keeper and one gate must be ready before anybody is served (I11).
+async fn start_processes(server: &Rc<Server>) -> Result<(), String> {
+    let helper = helper::start(server).await.map_err(|e| e.to_string())?;
+    tokio::task::spawn_local(helper::watch(Rc::clone(server), helper));
+    if server.config().active_from_port_20 && !server.helper.low_ports() {
+        tracing::warn!(
+            event = "no-port-20",
+            "active connections come from a random port: ports below 1024 need root or \
+             CAP_NET_BIND_SERVICE"
+        );
+    }
+    if server.config().tls.is_some() {
+        let keeper = keeper::start(server).await.map_err(|e| e.to_string())?;
+        tokio::task::spawn_local(keeper::watch(Rc::clone(server), keeper));
+    }
+    let gate = pool::start(server).await.map_err(|e| e.to_string())?;
+    server.pool.put(gate);
+    server.pool.refill(server);
+    Ok(())
+}
+
+async fn reap(server: Rc<Server>, mut child: Signal) {
+    while child.recv().await.is_some() {
+        server.children.reap();
+        // The ends are told through channels; let their receivers run before the pool is swept.
+        tokio::task::yield_now().await;
+        server.pool.sweep(&server);
+    }
+}
+
+/// Reads the configuration again. What is wrong with it is logged, and the old one stays.
+async fn reread(server: &Rc<Server>, source: Option<&std::path::Path>) -> Result<(), String> {
+    let result = async {
+        let source = source.ok_or("this server has no configuration file")?;
+        let config = Config::load(source).map_err(|e| e.to_string())?;
+        let had_tls = server.config().tls.is_some();
+        let has_tls = config.tls.is_some();
+        server.reconfigure(config);
+        if has_tls {
+            keeper::renew(server).await.map_err(|e| e.to_string())?;
+        } else if had_tls {
+            server.renew_gates();
+        }
+        Ok::<(), String>(())
+    }
+    .await;
+    match &result {
+        Ok(()) => tracing::info!(event = "reloaded"),
+        Err(e) => tracing::error!(event = "not-reloaded", "the old settings stay: {e}"),
+    }
+    result
+}
+
+/// Resolves when a draining server has nobody left.
+async fn drained(server: &Rc<Server>) {
+    loop {
+        if server.phase() == Phase::Draining && server.sessions.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn finish_drained(server: Rc<Server>) {
+    server.finish_all();
+}
+
+/// Sessions finish their transfers, as long as the grace period lasts; then everything ends.
+async fn end(server: &Rc<Server>) {
+    server.enter_phase(Phase::Draining);
+    server.finish_all();
+    let grace = Duration::from_secs(server.config().shutdown_grace);
+    let empty = async {
+        while !server.sessions.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(grace, empty).await.is_err() {
+        tracing::warn!(event = "grace-over", sessions = server.sessions.rows().len());
+        server.sessions.order_all(&crate::sessions::Order::Kick(
+            "421 The server is going down.".into(),
+        ));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    server.enter_phase(Phase::Ending);
+    server.pool.empty();
+    server.children.end_all().await;
+}

@@ -1,0 +1,296 @@
+//! A connection after login: the session's messages, its events in the log, and its end.
+
+use std::{os::fd::AsFd, rc::Rc, time::Duration};
+
+use ipc::{
+    ChannelError,
+    account::Account,
+    operator::ProcessRow,
+    session::{
+        Event, FileOperation, SessionClosed, SessionToSupervisor, SupervisorToSession, Transfer,
+        TransferKind,
+    },
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::{
+    children::Child,
+    connection::{Connection, GOODBYE_PATIENCE},
+    log::printable,
+    session::{ReadySession, SessionChannel},
+    sessions::Order,
+};
+
+/// How long a session may take to end after a kick.
+const KICK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Serves a session until it ends; returns the reason for the log.
+pub async fn serve(
+    connection: &Connection,
+    ready: ReadySession,
+    account: &Account,
+    mut relay: Option<Child>,
+    orders: &mut UnboundedReceiver<Order>,
+) -> String {
+    let ReadySession { mut child, channel, report } = ready;
+    let server = &connection.server;
+    connection.entry.served_by(child.pid());
+    let mut rows = vec![ProcessRow {
+        role: "session".into(),
+        pid: child.pid(),
+        session: Some(connection.session),
+        identity: Some((account.identity.uid, account.identity.gid)),
+        report: Some(report),
+        features: account.rights.names().map(str::to_owned).collect(),
+    }];
+    if let Some(relay) = &relay {
+        rows.push(ProcessRow {
+            role: "relay".into(),
+            pid: relay.pid(),
+            session: Some(connection.session),
+            identity: None,
+            report: None,
+            features: Vec::new(),
+        });
+    }
+    let _listed = server.processes.list(rows);
+    server.counters.login();
+    let end = talk(connection, account, &channel, orders).await;
+    server.helper.detach(connection.session);
+    drop(channel);
+    let patience = if end.is_ok() { GOODBYE_PATIENCE } else { Duration::ZERO };
+    let ended = child.wait_or_kill(patience).await;
+    if let Some(mut relay) = relay.take() {
+        tokio::task::spawn_local(async move { relay.wait_or_kill(GOODBYE_PATIENCE).await });
+    }
+    match end {
+        Ok(closed) => reason_text(&closed),
+        Err(End::Kicked) => "kicked; the session did not end by itself and was killed".into(),
+        Err(End::Broken(error)) => {
+            let name = Some(account.name.as_str());
+            server.process_broke(connection, "session", child.pid(), name, &error, ended);
+            format!("the session broke: {error}")
+        }
+    }
+}
+
+enum End {
+    Kicked,
+    Broken(ChannelError),
+}
+
+impl From<ChannelError> for End {
+    fn from(error: ChannelError) -> End {
+        End::Broken(error)
+    }
+}
+
+async fn talk(
+    connection: &Connection,
+    account: &Account,
+    channel: &SessionChannel,
+    orders: &mut UnboundedReceiver<Order>,
+) -> Result<SessionClosed, End> {
+    let mut deadline = None;
+    loop {
+        let kicked = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            received = channel.recv() => {
+                let message = received?.message;
+                if let Some(closed) = answer(connection, account, channel, message).await? {
+                    return Ok(closed);
+                }
+            }
+            Some(order) = orders.recv() => {
+                let message = match order {
+                    Order::Kick(reply) => {
+                        deadline = Some(tokio::time::Instant::now() + KICK_PATIENCE);
+                        SupervisorToSession::Kick { reply }
+                    }
+                    Order::Finish(reply) => SupervisorToSession::Finish { reply },
+                    Order::NewLimits(limits) => SupervisorToSession::NewLimits(*limits),
+                };
+                channel.send(&message, &[]).await?;
+            }
+            () = kicked => return Err(End::Kicked),
+        }
+    }
+}
+
+/// One message of a session. Everything it may want is decided by what the supervisor knows.
+async fn answer(
+    connection: &Connection,
+    account: &Account,
+    channel: &SessionChannel,
+    message: SessionToSupervisor,
+) -> Result<Option<SessionClosed>, ChannelError> {
+    let server = &connection.server;
+    match message {
+        SessionToSupervisor::Events(events) => {
+            for event in events {
+                log_event(connection, account, event);
+            }
+        }
+        SessionToSupervisor::NeedHelper => {
+            let config = server.config();
+            let attached = server.helper.attach(
+                connection.session,
+                connection.client,
+                connection.local,
+                config.passive.ports,
+                config.limits.connect_timeout,
+            );
+            match attached {
+                Some(fd) => channel.send(&SupervisorToSession::HelperChannel, &[fd.as_fd()]).await?,
+                None => channel.send(&SupervisorToSession::NotAvailable, &[]).await?,
+            }
+        }
+        SessionToSupervisor::NeedKeeper => match server.keeper.attach(connection.session) {
+            Some(fd) => channel.send(&SupervisorToSession::KeeperChannel, &[fd.as_fd()]).await?,
+            None => channel.send(&SupervisorToSession::NotAvailable, &[]).await?,
+        },
+        SessionToSupervisor::Who => {
+            let lines = if account.administrator { server.sessions.who() } else { Vec::new() };
+            channel.send(&SupervisorToSession::WhoLines(lines), &[]).await?;
+        }
+        SessionToSupervisor::IssueTicket { path, upload, size } => {
+            let answer = server.issue_ticket(connection.session, account, path, upload, size);
+            channel.send(&SupervisorToSession::Ticket(answer), &[]).await?;
+        }
+        SessionToSupervisor::RedeemTicket { id } => {
+            let answer = server.redeem_ticket(account, id);
+            channel.send(&SupervisorToSession::Ticket(answer), &[]).await?;
+        }
+        SessionToSupervisor::CloseTicket { id } => {
+            let answer = server.close_ticket(account, id);
+            channel.send(&SupervisorToSession::Ticket(answer), &[]).await?;
+        }
+        SessionToSupervisor::Closed(closed) => return Ok(Some(closed)),
+        SessionToSupervisor::Ready(_) | SessionToSupervisor::Failed(_) => {
+            return Err(ChannelError::Garbage("out of turn".into()));
+        }
+    }
+    Ok(None)
+}
+
+/// Writes one event to the log, with the supervisor's own word on who it was (I8).
+fn log_event(connection: &Connection, account: &Account, event: Event) {
+    let session = connection.session.0;
+    let client = connection.client.ip();
+    let name = account.name.as_str();
+    match event {
+        Event::Transfer(transfer) => {
+            let Transfer { kind, path, bytes, micros, complete, tls } = transfer;
+            let (word, down, up) = match kind {
+                TransferKind::Download => ("download", bytes, 0),
+                TransferKind::Upload => ("upload", 0, bytes),
+                TransferKind::Append => ("append", 0, bytes),
+                TransferKind::Listing => ("listing", bytes, 0),
+            };
+            let path = printable(&String::from_utf8_lossy(path.as_slice()));
+            connection.entry.note(down, up, format!("{word} {path}"));
+            connection.server.counters.moved(down, up);
+            tracing::info!(
+                event = "transfer",
+                session,
+                client = %client,
+                account = name,
+                kind = word,
+                path,
+                bytes,
+                micros,
+                complete,
+                tls,
+            );
+        }
+        Event::File { operation, path, to, done } => {
+            let word = operation_word(operation);
+            let path = printable(&String::from_utf8_lossy(path.as_slice()));
+            let to = to.map(|to| printable(&String::from_utf8_lossy(to.as_slice())));
+            connection.entry.note(0, 0, format!("{word} {path}"));
+            tracing::info!(
+                event = "file",
+                session,
+                client = %client,
+                account = name,
+                operation = word,
+                path,
+                to,
+                done,
+            );
+        }
+        Event::Notice(text) => {
+            tracing::info!(
+                event = "notice",
+                session,
+                client = %client,
+                account = name,
+                text = printable(&text),
+            );
+        }
+    }
+}
+
+fn operation_word(operation: FileOperation) -> &'static str {
+    match operation {
+        FileOperation::Delete => "delete",
+        FileOperation::Rename => "rename",
+        FileOperation::MakeDirectory => "mkdir",
+        FileOperation::RemoveDirectory => "rmdir",
+        FileOperation::ChangeMode => "chmod",
+        FileOperation::ChangeTime => "utime",
+        FileOperation::MakeSymlink => "symlink",
+        FileOperation::Copy => "copy",
+    }
+}
+
+fn reason_text(closed: &SessionClosed) -> String {
+    match closed {
+        SessionClosed::Quit => "quit".into(),
+        SessionClosed::ClientClosed => "the client closed".into(),
+        SessionClosed::Idle => "idle".into(),
+        SessionClosed::Kicked => "kicked".into(),
+        SessionClosed::Reinitialize => "reinitialized".into(),
+        SessionClosed::Failed(cause) => format!("failed: {cause}"),
+    }
+}
+
+/// The list of processes that are serving somebody, for `bulkhead policy verify`.
+#[derive(Debug, Default)]
+pub struct Processes {
+    rows: std::cell::RefCell<std::collections::BTreeMap<u64, Vec<ProcessRow>>>,
+    next: std::cell::Cell<u64>,
+}
+
+impl Processes {
+    /// Lists processes until the returned value is dropped.
+    pub fn list(self: &Rc<Self>, rows: Vec<ProcessRow>) -> Listed {
+        let number = self.next.get();
+        self.next.set(number.wrapping_add(1));
+        self.rows.borrow_mut().insert(number, rows);
+        Listed { processes: Rc::clone(self), number }
+    }
+
+    /// All of them.
+    pub fn rows(&self) -> Vec<ProcessRow> {
+        self.rows.borrow().values().flatten().cloned().collect()
+    }
+}
+
+/// A place in the list of processes.
+#[derive(Debug)]
+pub struct Listed {
+    processes: Rc<Processes>,
+    number: u64,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.processes.rows.borrow_mut().remove(&self.number);
+    }
+}

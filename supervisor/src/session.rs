@@ -1,0 +1,95 @@
+//! Starting a session: the process that serves an account.
+
+use std::{net::SocketAddr, rc::Rc};
+
+use ipc::{
+    account::{Account, SessionId},
+    gate::Service,
+    process::SandboxReport,
+    session::{SessionBoot, SessionToSupervisor, SupervisorToSession},
+};
+
+use crate::{
+    children::Child,
+    pool::{BOOT_PATIENCE, BootError},
+    server::Server,
+    wire::AsyncChannel,
+};
+
+/// The channel to a session.
+pub type SessionChannel = AsyncChannel<SupervisorToSession, SessionToSupervisor>;
+
+/// A session that has locked itself down and waits for the control connection.
+#[derive(Debug)]
+pub struct ReadySession {
+    /// The process.
+    pub child: Child,
+    /// Its channel.
+    pub channel: SessionChannel,
+    /// What it has raised.
+    pub report: SandboxReport,
+}
+
+/// What a session is started for.
+#[derive(Debug)]
+pub struct Occasion<'a> {
+    /// Its number.
+    pub session: SessionId,
+    /// The account, from the authenticator's verdict.
+    pub account: &'a Account,
+    /// What the client speaks.
+    pub service: Service,
+    /// The client.
+    pub client: SocketAddr,
+    /// The address it connected to.
+    pub local: SocketAddr,
+}
+
+/// Starts a session and waits until it has locked itself down as its account.
+///
+/// # Errors
+/// When it cannot be started, cannot raise its sandbox, or its root cannot be opened.
+pub async fn start(server: &Rc<Server>, occasion: Occasion<'_>) -> Result<ReadySession, BootError> {
+    let failed = |reason: &dyn std::fmt::Display| BootError::start("session", reason);
+    let Occasion { session, account, service, client, local } = occasion;
+    let title = format!("bulkhead-worker: {}", account.name);
+    let (child, channel): (_, SessionChannel) = server
+        .children
+        .start(&server.programs.worker, &title, &["session"])
+        .map_err(|e| failed(&e))?;
+    let config = server.config();
+    let boot = SessionBoot {
+        confinement: server.confinement(&account.identity),
+        session,
+        account: account.clone(),
+        limits: config.limits_of(account),
+        umask: config.umask,
+        service,
+        client,
+        local,
+        ftp: config.ftp_settings(client.ip()),
+        tls: server.session_tls(),
+        i2ftp: matches!(service, Service::I2ftp | Service::I2ftpTls)
+            .then(|| config.i2ftp_settings())
+            .flatten(),
+    };
+    channel.send(&SupervisorToSession::Boot(Box::new(boot)), &[]).await.map_err(|e| failed(&e))?;
+    let answer = tokio::time::timeout(BOOT_PATIENCE, channel.recv())
+        .await
+        .map_err(|_| failed(&"it did not get ready in time"))?
+        .map_err(|e| failed(&e))?;
+    match answer.message {
+        SessionToSupervisor::Ready(report) => Ok(ReadySession { child, channel, report }),
+        SessionToSupervisor::Failed(failure) => {
+            Err(BootError::Lockdown { role: "session", failure })
+        }
+        SessionToSupervisor::Events(_)
+        | SessionToSupervisor::NeedHelper
+        | SessionToSupervisor::NeedKeeper
+        | SessionToSupervisor::Who
+        | SessionToSupervisor::IssueTicket { .. }
+        | SessionToSupervisor::RedeemTicket { .. }
+        | SessionToSupervisor::CloseTicket { .. }
+        | SessionToSupervisor::Closed(_) => Err(failed(&"it spoke out of turn")),
+    }
+}
