@@ -1,12 +1,7 @@
 //! How many clients there are: in all and per address block, counted before anything is started for
 //! one. A [`Place`] is one client; whatever way it ends, dropping it uncounts it.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    net::IpAddr,
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc};
 
 use crate::config::Network;
 

@@ -159,7 +159,7 @@ async fn talk_to_gate(
         local: connection.local,
         service: connection.service,
     };
-    let signing = server.keeper.attach(connection.session);
+    let signing = server.keeper.attach(&server.config(), connection.session);
     let fds = match &signing {
         Some(signing) => vec![control.as_fd(), signing.as_fd()],
         None => vec![control.as_fd()],

@@ -52,8 +52,7 @@ impl HelperLink {
         connect_timeout: u64,
     ) -> Option<OwnedFd> {
         let channel = self.channel.borrow().clone()?;
-        let (for_session, for_helper) =
-            Channel::<SessionToHelper, HelperToSession>::pair().ok()?;
+        let (for_session, for_helper) = Channel::<SessionToHelper, HelperToSession>::pair().ok()?;
         let attach = SupervisorToHelper::Attach {
             session,
             client: client.ip().to_canonical(),
@@ -112,9 +111,7 @@ pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
             *link.channel.borrow_mut() = Some(Rc::new(channel));
             Ok(child)
         }
-        HelperToSupervisor::Failed(failure) => {
-            Err(BootError::Lockdown { role: "helper", failure })
-        }
+        HelperToSupervisor::Failed(failure) => Err(BootError::Lockdown { role: "helper", failure }),
         HelperToSupervisor::Violation { .. } => Err(failed(&"it spoke out of turn")),
     }
 }

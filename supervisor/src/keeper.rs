@@ -46,10 +46,12 @@ pub struct KeeperLink {
 
 impl KeeperLink {
     /// A signing channel for a gate or session; `None` when TLS is off or no keeper runs.
-    pub fn attach(&self, session: SessionId) -> Option<OwnedFd> {
+    pub fn attach(&self, config: &Config, session: SessionId) -> Option<OwnedFd> {
+        let tls12 = !config.tls.as_ref()?.only_tls13;
         let channel = self.channel.borrow().clone()?;
         let (for_worker, for_keeper) = Channel::<Sign, Signed>::pair().ok()?;
-        let attach = SupervisorToKeeper::Attach { session, signatures: SIGNATURES_PER_CHANNEL };
+        let attach =
+            SupervisorToKeeper::Attach { session, signatures: SIGNATURES_PER_CHANNEL, tls12 };
         channel.try_send(&attach, &[for_keeper.as_fd()]).ok()?;
         Some(for_worker.into_fd())
     }
@@ -107,7 +109,10 @@ async fn receive(channel: &KeeperChannel) -> Result<KeeperToSupervisor, String> 
         .map_err(|e| e.to_string())
 }
 
-async fn load_all(server: &Rc<Server>, channel: &KeeperChannel) -> Result<Vec<Certificate>, String> {
+async fn load_all(
+    server: &Rc<Server>,
+    channel: &KeeperChannel,
+) -> Result<Vec<Certificate>, String> {
     let config = server.config();
     let Some(tls) = &config.tls else { return Ok(Vec::new()) };
     let mut certificates = Vec::new();
@@ -125,9 +130,8 @@ async fn load(
     certificate: &Path,
     private_key: &Path,
 ) -> Result<Certificate, String> {
-    let open = |path: &Path| {
-        File::open(path).map_err(|e| format!("cannot open {}: {e}", path.display()))
-    };
+    let open =
+        |path: &Path| File::open(path).map_err(|e| format!("cannot open {}: {e}", path.display()));
     let files = [open(certificate)?, open(private_key)?];
     let load = SupervisorToKeeper::Load { key };
     channel.send(&load, &[files[0].as_fd(), files[1].as_fd()]).await.map_err(|e| e.to_string())?;

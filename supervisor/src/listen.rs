@@ -11,7 +11,7 @@ use std::{
 use ipc::gate::Service;
 use rustix::net::{
     AddressFamily, SendFlags, SocketFlags, SocketType, acceptfrom_with, bind, getsockname, listen,
-    sockopt, socket_with,
+    socket_with, sockopt,
 };
 use tokio::io::unix::AsyncFd;
 
@@ -44,9 +44,8 @@ pub struct Listener {
 /// # Errors
 /// A sentence that names the address and what to do.
 pub fn open(address: SocketAddr, service: Service) -> Result<Listener, String> {
-    open_socket(address)
-        .map(|(socket, address)| Listener { socket, address, service })
-        .map_err(|e| {
+    open_socket(address).map(|(socket, address)| Listener { socket, address, service }).map_err(
+        |e| {
             let advice = match e.kind() {
                 io::ErrorKind::AddrInUse => {
                     "another server uses this port; stop it, or change listen_port"
@@ -60,7 +59,8 @@ pub fn open(address: SocketAddr, service: Service) -> Result<Listener, String> {
                 _ => "check listen_address and listen_port",
             };
             format!("cannot listen on {address}: {e}; {advice}")
-        })
+        },
+    )
 }
 
 fn open_socket(address: SocketAddr) -> io::Result<(OwnedFd, SocketAddr)> {
@@ -147,8 +147,8 @@ fn admit(server: &Rc<Server>, control: OwnedFd, peer: SocketAddr, service: Servi
     let config = server.config();
     server.counters.connection();
     let refusal = match server.penalty(address.ip()) {
-        Judgement::Refused => Some(("penalty", "421 Too many failures from your address.\r\n")),
-        Judgement::Admitted => None,
+        Judgement::Refused(_) => Some(("penalty", "421 Too many failures from your address.\r\n")),
+        Judgement::Welcome => None,
     };
     let place = match refusal {
         Some(refusal) => Err(refusal),

@@ -4,9 +4,7 @@
 use std::{net::IpAddr, rc::Rc, time::Duration};
 
 use ipc::{
-    authenticator::{
-        Attempt, AuthenticatorToSupervisor, SupervisorToAuthenticator, Verdict,
-    },
+    authenticator::{Attempt, AuthenticatorToSupervisor, SupervisorToAuthenticator, Verdict},
     bounded::UserName,
 };
 

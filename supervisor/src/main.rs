@@ -1,11 +1,35 @@
 //! The root supervisor of Bulkhead, its keeper and authenticator, and the operator's command line.
+//!
+//! `bulkhead serve` is the supervisor: it accepts, counts, starts and reaps, and never reads a byte
+//! that came from the network. The keeper and the authenticator are this program executed anew,
+//! with policies of their own. Everything else is a command that ends by itself.
 
 mod account;
+mod attempts;
+mod census;
 mod certificate;
+mod children;
 mod cli;
 mod config;
+mod connection;
+mod helper;
+mod keeper;
+mod listen;
+mod log;
+mod login;
+mod operator;
 mod penalties;
+mod pool;
 mod roles;
+mod serve;
+mod server;
+mod serving;
+mod session;
+mod sessions;
+mod settings;
+mod tickets;
+mod wire;
+mod write_access;
 
 use std::process::ExitCode;
 

@@ -2,8 +2,7 @@
 //! group. Who asks is known from the peer credentials of the socket (unix(7), SO_PEERCRED).
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::{
         fd::OwnedFd,
         unix::fs::{FileTypeExt, PermissionsExt},
@@ -20,17 +19,19 @@ use ipc::{
 };
 use nix::{
     sys::socket::{
-        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, getsockopt, listen,
-        socket, sockopt,
+        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, getsockopt, listen, socket,
+        sockopt,
     },
     unistd::{Gid, Group, chown},
 };
 use rustix::{io::Errno, net::SocketFlags};
-use tokio::{
-    sync::{Semaphore, mpsc::UnboundedSender, oneshot},
-};
+use tokio::sync::{Semaphore, mpsc::UnboundedSender, oneshot};
 
-use crate::{config::Config, server::Server, wire::{AsyncChannel, on_event_loop}};
+use crate::{
+    config::Config,
+    server::Server,
+    wire::{AsyncChannel, on_event_loop},
+};
 
 /// Operators served at a time.
 const MAX_OPERATORS: usize = 8;
@@ -202,13 +203,9 @@ async fn answers(
         Request::Penalties => in_parts(server.penalties().rows(Instant::now()), |rows, more| {
             Answer::Penalties { rows, more }
         }),
-        Request::ClearPenalties(None) => vec![Answer::Done(server.penalties().clear(None))],
-        Request::ClearPenalties(Some(text)) => {
-            let address = text.split('/').next().unwrap_or_default();
-            vec![match address.parse() {
-                Ok(address) => Answer::Done(server.penalties().clear(Some(address))),
-                Err(_) => Answer::Refused(format!("{text} is no address and no address block")),
-            }]
+        Request::ClearPenalties(which) => {
+            let cleared = server.penalties().clear(which.as_deref());
+            vec![cleared.map_or_else(Answer::Refused, Answer::Done)]
         }
         Request::Kick(target) => {
             vec![match server.sessions.kick(&target, "421 Ended by the administrator.") {

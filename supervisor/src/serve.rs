@@ -250,9 +250,9 @@ async fn end(server: &Rc<Server>) {
     };
     if tokio::time::timeout(grace, empty).await.is_err() {
         tracing::warn!(event = "grace-over", sessions = server.sessions.rows().len());
-        server.sessions.order_all(&crate::sessions::Order::Kick(
-            "421 The server is going down.".into(),
-        ));
+        server
+            .sessions
+            .order_all(&crate::sessions::Order::Kick("421 The server is going down.".into()));
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     server.enter_phase(Phase::Ending);

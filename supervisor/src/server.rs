@@ -284,7 +284,7 @@ impl Server {
 
     /// Whether an address is refused at the moment.
     pub fn penalty(&self, address: IpAddr) -> Judgement {
-        self.penalties.borrow().judge(address, Instant::now())
+        self.penalties.borrow_mut().judge(address, Instant::now())
     }
 
     /// The penalty table, for the operator.
@@ -418,10 +418,9 @@ impl Server {
                 abi if report.landlock_missing.is_empty() => {
                     format!("landlock: ABI {abi}, every right")
                 }
-                abi => format!(
-                    "landlock: ABI {abi}, without {}",
-                    report.landlock_missing.join(", ")
-                ),
+                abi => {
+                    format!("landlock: ABI {abi}, without {}", report.landlock_missing.join(", "))
+                }
             });
             lines.push(format!(
                 "seccomp: on; the helper may make {} system calls",

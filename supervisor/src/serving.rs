@@ -146,11 +146,16 @@ async fn answer(
                 config.limits.connect_timeout,
             );
             match attached {
-                Some(fd) => channel.send(&SupervisorToSession::HelperChannel, &[fd.as_fd()]).await?,
+                Some(fd) => {
+                    channel.send(&SupervisorToSession::HelperChannel, &[fd.as_fd()]).await?
+                }
                 None => channel.send(&SupervisorToSession::NotAvailable, &[]).await?,
             }
         }
-        SessionToSupervisor::NeedKeeper => match server.keeper.attach(connection.session) {
+        SessionToSupervisor::NeedKeeper => match server
+            .keeper
+            .attach(&server.config(), connection.session)
+        {
             Some(fd) => channel.send(&SupervisorToSession::KeeperChannel, &[fd.as_fd()]).await?,
             None => channel.send(&SupervisorToSession::NotAvailable, &[]).await?,
         },

@@ -196,7 +196,11 @@ impl Entry {
 
     /// How long the connection has lasted.
     pub fn age(&self) -> Duration {
-        self.table.rows.borrow().get(&self.session).map_or(Duration::ZERO, |row| row.since.elapsed())
+        self.table
+            .rows
+            .borrow()
+            .get(&self.session)
+            .map_or(Duration::ZERO, |row| row.since.elapsed())
     }
 }
 

@@ -1,6 +1,9 @@
 //! The command line: one file per command. Errors are printed once, here.
 
 mod console;
+pub mod operator;
+mod serve;
+mod try_serve;
 mod user;
 
 use std::{
@@ -30,9 +33,26 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Serve a directory on 127.0.0.1 with a made-up account, for anybody.
+    Try(try_serve::Try),
+    /// Run the server.
+    Serve,
     /// Manage the accounts of the account file.
     #[command(subcommand)]
     User(user::Command),
+    /// Say what the running server does.
+    Status(operator::Output),
+    /// List the sessions of the running server.
+    Sessions(operator::Output),
+    /// End a session, or all sessions of an account.
+    Kick(operator::Kick),
+    /// Let the running server read its configuration and certificates again.
+    Reload,
+    /// Let the running server accept nobody else, and end when the last session has.
+    Drain,
+    /// List or forget the penalties of addresses.
+    #[command(subcommand)]
+    Penalties(operator::PenaltiesCommand),
     /// Judge one attempt to log in; started by the server.
     #[command(hide = true)]
     Authenticator,
@@ -57,7 +77,15 @@ pub fn run() -> ExitCode {
 fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     let config = arguments.config.as_path();
     match arguments.command {
+        Command::Try(options) => try_serve::run(&options),
+        Command::Serve => serve::run(load(config)?),
         Command::User(command) => user::run(load(config)?, command).map(done),
+        Command::Status(output) => Ok(operator::status(&load(config)?, output)?),
+        Command::Sessions(output) => Ok(operator::sessions(&load(config)?, output)?),
+        Command::Kick(kick) => Ok(operator::kick(&load(config)?, &kick)?),
+        Command::Reload => Ok(operator::reload(&load(config)?)?),
+        Command::Drain => Ok(operator::drain(&load(config)?)?),
+        Command::Penalties(command) => Ok(operator::penalties(&load(config)?, &command)?),
         Command::Authenticator => Ok(crate::roles::authenticator::run()),
     }
 }

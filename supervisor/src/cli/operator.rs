@@ -16,9 +16,7 @@ use ipc::{
     operator::{Answer, KickTarget, PenaltyRow, ProcessRow, Request, SessionRow, Status},
 };
 use nix::sys::{
-    socket::{
-        AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt,
-    },
+    socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt},
     time::TimeVal,
 };
 
@@ -311,7 +309,11 @@ pub fn penalties(config: &Config, command: &PenaltiesCommand) -> Result<ExitCode
             writeln!(out, "{:<43} {:>8} {:<9} LAST CAUSE", "BLOCK", "SECONDS", "IN FORCE")?;
             for row in rows {
                 let in_force = if row.in_force { "yes" } else { "no" };
-                writeln!(out, "{:<43} {:>8} {:<9} {}", row.block, row.seconds, in_force, row.causes)?;
+                writeln!(
+                    out,
+                    "{:<43} {:>8} {:<9} {}",
+                    row.block, row.seconds, in_force, row.causes
+                )?;
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -125,7 +125,9 @@ fn account(
         Some(_) => notes.push(
             "An ACL lets that uid write into the directory as long as this server runs.".into(),
         ),
-        None if is_system => notes.push("Uploads will be refused: this is a system directory.".into()),
+        None if is_system => {
+            notes.push("Uploads will be refused: this is a system directory.".into())
+        }
         None => {}
     }
     Ok((record, notes, access))
