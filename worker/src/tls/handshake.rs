@@ -1,0 +1,279 @@
+//! The handshake on a non-blocking socket, made by rustls, one step at a time.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+};
+
+use rustix::io::Errno;
+use rustls::{
+    HandshakeKind, ProtocolVersion, ServerConfig,
+    server::UnbufferedServerConnection,
+    unbuffered::{ConnectionState, EncodeError},
+};
+
+use super::{TlsError, buffer::Buffer, signer::Notes, stream::Stream};
+
+/// The most a client may send before the handshake is over, in bytes: room for a hello with a
+/// post-quantum key share and a long certificate chain.
+const MAX_HANDSHAKE: usize = 64 * 1024;
+/// How much is read at a time.
+const READ: usize = 8 * 1024;
+/// Type of a handshake record, which is what a client's first byte must be.
+const HANDSHAKE_RECORD: u8 = 22;
+
+/// What a handshake waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The client's next bytes.
+    WantsRead,
+    /// Room in the socket.
+    WantsWrite,
+    /// Nothing: it is done, and [`Handshake::into_stream`] may be called.
+    Done,
+}
+
+/// What was agreed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Established {
+    /// `TLSv1_3` or `TLSv1_2`.
+    pub version: String,
+    /// The cipher suite.
+    pub cipher: String,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+    /// The server name the client asked for.
+    pub server_name: Option<String>,
+    /// The client's certificate in DER, if it gave one; rustls has verified it.
+    pub client_certificate: Option<Vec<u8>>,
+}
+
+/// A handshake that is under way.
+pub struct Handshake {
+    connection: UnbufferedServerConnection,
+    notes: Arc<Notes>,
+    socket: OwnedFd,
+    input: Buffer,
+    output: Buffer,
+    /// Data the client sent in one flight with the end of its handshake.
+    early: Buffer,
+    closed_by_peer: bool,
+    received: usize,
+    resumed_only: bool,
+}
+
+impl Handshake {
+    pub(super) fn new(
+        config: Arc<ServerConfig>,
+        notes: Arc<Notes>,
+        socket: OwnedFd,
+    ) -> Result<Self, TlsError> {
+        // What an earlier handshake left is none of this one.
+        drop(notes.take_cause());
+        let connection = UnbufferedServerConnection::new(config).map_err(TlsError::Handshake)?;
+        Ok(Handshake {
+            connection,
+            notes,
+            socket,
+            input: Buffer::default(),
+            output: Buffer::default(),
+            early: Buffer::default(),
+            closed_by_peer: false,
+            received: 0,
+            resumed_only: false,
+        })
+    }
+
+    pub(super) fn require_resumed(&mut self, resumed_only: bool) {
+        self.resumed_only = resumed_only;
+    }
+
+    /// Goes on as far as the socket allows.
+    ///
+    /// # Errors
+    /// When the handshake fails; the client has then been sent the alert that says so, as far as
+    /// the socket took it.
+    pub fn advance(&mut self) -> Result<Progress, TlsError> {
+        loop {
+            match self.step() {
+                Ok(true) if self.is_done() => return Ok(Progress::Done),
+                Ok(true) => {}
+                Ok(false) => {}
+                Err(error) => {
+                    let error = self.cause(error);
+                    self.send_alert();
+                    return Err(error);
+                }
+            }
+            if !self.flush()? {
+                return Ok(Progress::WantsWrite);
+            }
+            if !self.receive()? {
+                return Ok(Progress::WantsRead);
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        !self.connection.is_handshaking()
+    }
+
+    /// Lets rustls work on the input. True: it can do no more, but application data may flow.
+    fn step(&mut self) -> Result<bool, rustls::Error> {
+        loop {
+            let status = self.connection.process_tls_records(self.input.filled_mut());
+            let mut discard = status.discard;
+            let state = match status.state {
+                Ok(state) => state,
+                Err(error) => {
+                    self.input.consume(discard);
+                    return Err(error);
+                }
+            };
+            let end = match state {
+                ConnectionState::EncodeTlsData(mut encode) => {
+                    let mut room = READ;
+                    loop {
+                        match encode.encode(self.output.room(room)) {
+                            Ok(length) => break self.output.produce(length),
+                            Err(EncodeError::InsufficientSize(size)) => room = size.required_size,
+                            Err(EncodeError::AlreadyEncoded) => break,
+                        }
+                    }
+                    None
+                }
+                ConnectionState::TransmitTlsData(transmit) => {
+                    // The bytes are in `output`; whoever reads or writes next sends them first.
+                    transmit.done();
+                    None
+                }
+                ConnectionState::ReadTraffic(mut traffic) => {
+                    while let Some(record) = traffic.next_record() {
+                        let record = record?;
+                        discard = discard.saturating_add(record.discard);
+                        self.early.push(record.payload);
+                    }
+                    None
+                }
+                ConnectionState::PeerClosed => {
+                    self.closed_by_peer = true;
+                    None
+                }
+                ConnectionState::WriteTraffic(_) | ConnectionState::Closed => Some(true),
+                ConnectionState::BlockedHandshake => Some(false),
+                // Early data is off.
+                ConnectionState::ReadEarlyData(_) | _ => {
+                    return Err(rustls::Error::General("an unexpected state".into()));
+                }
+            };
+            self.input.consume(discard);
+            if let Some(end) = end {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// The error behind rustls's error.
+    fn cause(&self, error: rustls::Error) -> TlsError {
+        if let Some(cause) = self.notes.take_cause() {
+            return cause;
+        }
+        match error {
+            rustls::Error::NoApplicationProtocol => TlsError::NotFtp,
+            other => TlsError::Handshake(other),
+        }
+    }
+
+    /// Sends the alert rustls has ready after an error, without waiting. rustls is asked only while
+    /// it has something to send: it must not see the faulty input twice.
+    fn send_alert(&mut self) {
+        while self.connection.wants_write() {
+            let status = self.connection.process_tls_records(self.input.filled_mut());
+            let Ok(ConnectionState::EncodeTlsData(mut encode)) = status.state else { break };
+            let Ok(length) = encode.encode(self.output.room(READ)) else { break };
+            self.output.produce(length);
+        }
+        // The handshake has failed already; that the alert cannot be sent changes nothing.
+        drop(self.flush());
+    }
+
+    fn flush(&mut self) -> Result<bool, TlsError> {
+        while !self.output.is_empty() {
+            match rustix::io::write(&self.socket, self.output.filled()) {
+                Ok(sent) => self.output.consume(sent),
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads once. False: there is nothing to read yet.
+    fn receive(&mut self) -> Result<bool, TlsError> {
+        if self.received >= MAX_HANDSHAKE {
+            return Err(TlsError::HandshakeTooLong(MAX_HANDSHAKE));
+        }
+        let got = loop {
+            match rustix::io::read(&self.socket, self.input.room(READ)) {
+                Ok(0) => return Err(TlsError::HandshakeClosed),
+                Ok(got) => break got,
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        };
+        self.input.produce(got);
+        let first = self.received == 0;
+        self.received = self.received.saturating_add(got);
+        if first && self.input.filled().first() != Some(&HANDSHAKE_RECORD) {
+            return Err(TlsError::NotTls);
+        }
+        Ok(true)
+    }
+
+    /// The stream, when the handshake is done. What rustls still wants to send (tickets) goes out
+    /// with the stream's first bytes.
+    ///
+    /// # Errors
+    /// When the handshake is not done, or resumes nothing where that is demanded.
+    pub fn into_stream(self) -> Result<(Stream, Established), TlsError> {
+        let connection = &self.connection;
+        let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        if self.resumed_only && !resumed {
+            return Err(TlsError::NotResumed);
+        }
+        let name = |debug: Option<String>| debug.unwrap_or_else(|| "unknown".into());
+        let version = connection.protocol_version();
+        let established = Established {
+            version: name(version.map(|version| format!("{version:?}"))),
+            cipher: name(
+                connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())),
+            ),
+            resumed,
+            server_name: self.notes.take_server_name(),
+            client_certificate: connection
+                .peer_certificates()
+                .and_then(|chain| chain.first())
+                .map(|der| der.as_ref().to_vec()),
+        };
+        let tls13 = version == Some(ProtocolVersion::TLSv1_3);
+        let (secrets, keys) =
+            self.connection.dangerous_into_kernel_connection().map_err(TlsError::Handshake)?;
+        let stream = Stream::new(
+            self.socket,
+            secrets,
+            keys,
+            tls13,
+            (self.input, self.output, self.early),
+            self.closed_by_peer,
+        )?;
+        Ok((stream, established))
+    }
+}
+
+impl AsFd for Handshake {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

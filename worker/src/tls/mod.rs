@@ -1,0 +1,78 @@
+//! TLS as the worker does it: rustls makes the handshake, the keeper its signature, and the records
+//! of both connections are sealed and opened here in large reused buffers.
+//!
+//! The gate accepts the control connection ([`ControlTls`]) and stays as relay; the session accepts
+//! data connections ([`DataTls`]) with the resumption entries the gate handed over. No process here
+//! ever has the private key: a signature is asked of the keeper, and a session whose clients must
+//! resume asks for none.
+
+mod buffer;
+mod handshake;
+mod record;
+mod resumption;
+mod settings;
+mod signer;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+
+pub use handshake::{Established, Handshake, Progress};
+pub use resumption::{Entry, Resumption};
+pub use settings::{ControlTls, DataTls, TransferDirection};
+pub use stream::{Inbound, Stream};
+
+/// Why a TLS connection failed. The texts are for the log; what the client is told on the control
+/// connection is chosen in `ftp::reply`.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The settings cannot work.
+    #[error("TLS cannot be set up: {0}")]
+    Settings(String),
+    /// The handshake failed for a reason TLS itself names.
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(rustls::Error),
+    /// The client's first bytes are no TLS.
+    #[error("the client spoke no TLS where TLS was due")]
+    NotTls,
+    /// The client does not offer `ftp` in ALPN: it means to speak to another kind of server.
+    #[error("the client's ALPN offer has no `ftp` in it")]
+    NotFtp,
+    /// The client asked for a server name that is not in `[tls] names`.
+    #[error("the client asked for a server name that is not in [tls] names")]
+    ForeignName,
+    /// The data connection does not resume the control connection's session.
+    #[error("the data connection does not resume the TLS session of the control connection")]
+    NotResumed,
+    /// The keeper gave no signature.
+    #[error("the keeper gave no signature: {0}")]
+    Keeper(String),
+    /// The client closed in the middle of the handshake.
+    #[error("the client closed the connection during the TLS handshake")]
+    HandshakeClosed,
+    /// The handshake is longer than any that is honest.
+    #[error("the TLS handshake is longer than {0} bytes")]
+    HandshakeTooLong(usize),
+    /// End of file without close_notify: what came before may be cut short.
+    #[error("the client closed the connection without close_notify")]
+    Truncated,
+    /// The client sent a fatal alert (RFC 8446 section 6).
+    #[error("the client sent the TLS alert {0}")]
+    Alert(u8),
+    /// The client broke the record protocol.
+    #[error("the client broke the TLS record protocol: {0}")]
+    Record(&'static str),
+    /// A connection has carried as much as its keys may protect.
+    #[error("the TLS 1.2 connection has carried as much as its keys may protect")]
+    Exhausted,
+    /// The socket failed.
+    #[error("the TLS connection failed: {0}")]
+    System(#[from] io::Error),
+}
+
+impl From<rustix::io::Errno> for TlsError {
+    fn from(errno: rustix::io::Errno) -> Self {
+        TlsError::System(errno.into())
+    }
+}

@@ -1,0 +1,225 @@
+//! rustls configured for the gate's control connection and for the session's data connections.
+
+use std::{
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use ipc::{
+    Channel,
+    gate::GateTls,
+    keeper::{Sign, Signed},
+    session::SessionTls,
+};
+use rustls::{
+    RootCertStore, ServerConfig, SupportedProtocolVersion,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::CertificateDer,
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    version::{TLS12, TLS13},
+};
+
+use super::{
+    Handshake, TlsError,
+    resumption::{Entry, Resumption},
+    signer::{Certificates, Keeper, Notes},
+};
+
+/// Tickets a control handshake gives. Clients differ in how many they keep and whether they use
+/// one twice; four is what OpenSSL and GnuTLS clients were seen to keep at most.
+const CONTROL_TICKETS: usize = 4;
+/// Tickets a data handshake of a download or listing gives: the one it used up.
+const DOWNLOAD_TICKETS: usize = 1;
+
+/// ALPN protocols: `ftp` is registered for RFC 4217; FileZilla offers `ftp-data` on data
+/// connections.
+const CONTROL_ALPN: [&[u8]; 1] = [b"ftp"];
+const DATA_ALPN: [&[u8]; 2] = [b"ftp-data", b"ftp"];
+
+/// Which way a data connection moves its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferDirection {
+    /// To the client: RETR, LIST, NLST, MLSD.
+    ToClient,
+    /// From the client: STOR, STOU, APPE.
+    FromClient,
+}
+
+/// The gate's side: accepts the control connection.
+pub struct ControlTls {
+    config: Arc<ServerConfig>,
+    keeper: Arc<Keeper>,
+    notes: Arc<Notes>,
+    resumption: Arc<Resumption>,
+}
+
+impl ControlTls {
+    /// Sets TLS up. Called before lockdown: the random generator takes its first seed here.
+    ///
+    /// # Errors
+    /// When a certificate of the supervisor cannot be used.
+    pub fn new(tls: &GateTls) -> Result<Self, TlsError> {
+        let keeper = Arc::new(Keeper::Channel(Mutex::new(None)));
+        let notes = Arc::new(Notes::default());
+        let resumption = Arc::new(Resumption::default());
+        let mut config = base(tls, &keeper, &notes)?;
+        config.session_storage = resumption.clone();
+        config.send_tls13_tickets = CONTROL_TICKETS;
+        config.alpn_protocols = CONTROL_ALPN.map(<[u8]>::to_vec).to_vec();
+        Ok(ControlTls { config: Arc::new(config), keeper, notes, resumption })
+    }
+
+    /// Takes the signing channel that came with the client.
+    pub fn attach(&self, channel: Channel<Sign, Signed>) {
+        attach(&self.keeper, channel);
+    }
+
+    /// Begins the handshake on a control connection, which must be non-blocking.
+    ///
+    /// # Errors
+    /// When rustls refuses its own configuration.
+    pub fn accept(&self, socket: OwnedFd) -> Result<Handshake, TlsError> {
+        Handshake::new(self.config.clone(), self.notes.clone(), socket)
+    }
+
+    /// The resumption entries of the handshake, for the session.
+    pub fn resumption_entries(&self) -> Vec<Entry> {
+        self.resumption.export()
+    }
+
+    /// Lets go of the signing channel: after the handshake nothing is left to sign.
+    pub fn detach(&self) {
+        if let Keeper::Channel(slot) = &*self.keeper {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+}
+
+/// The session's side: accepts data connections.
+pub struct DataTls {
+    download: Arc<ServerConfig>,
+    upload: Arc<ServerConfig>,
+    keeper: Arc<Keeper>,
+    notes: Arc<Notes>,
+    resumed_only: bool,
+}
+
+impl DataTls {
+    /// Sets TLS up. Called before lockdown; the control connection's entries come later, with the
+    /// control connection.
+    ///
+    /// # Errors
+    /// When a certificate of the supervisor cannot be used.
+    pub fn new(tls: &SessionTls) -> Result<Self, TlsError> {
+        let resumed_only = tls.require_session_reuse;
+        let keeper = Arc::new(if resumed_only {
+            Keeper::ResumedOnly
+        } else {
+            Keeper::Channel(Mutex::new(None))
+        });
+        let notes = Arc::new(Notes::default());
+        let mut config = base(&tls.tls, &keeper, &notes)?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.alpn_protocols = DATA_ALPN.map(<[u8]>::to_vec).to_vec();
+        let config = Arc::new(config);
+        Ok(DataTls { download: config.clone(), upload: config, keeper, notes, resumed_only })
+    }
+
+    /// Takes the control connection's resumption entries. Until then every data connection is
+    /// one that resumes nothing.
+    pub fn resume(&mut self, entries: Vec<Entry>) {
+        let store = Arc::new(Resumption::with_control(entries));
+        let mut upload = ServerConfig::clone(&self.upload);
+        upload.session_storage = store;
+        // A client that closes without reading its tickets (curl) resets the connection, and its
+        // upload looks cut short.
+        upload.send_tls13_tickets = 0;
+        let mut download = upload.clone();
+        download.send_tls13_tickets = DOWNLOAD_TICKETS;
+        self.upload = Arc::new(upload);
+        self.download = Arc::new(download);
+    }
+
+    /// Whether a data connection may need a signature, so that a signing channel is needed.
+    pub fn needs_keeper(&self) -> bool {
+        match &*self.keeper {
+            Keeper::ResumedOnly => false,
+            Keeper::Channel(slot) => slot.lock().unwrap_or_else(PoisonError::into_inner).is_none(),
+        }
+    }
+
+    /// Takes a signing channel.
+    pub fn attach(&self, channel: Channel<Sign, Signed>) {
+        attach(&self.keeper, channel);
+    }
+
+    /// Begins the handshake on a data connection, which must be non-blocking.
+    ///
+    /// # Errors
+    /// When rustls refuses its own configuration.
+    pub fn accept(
+        &self,
+        socket: OwnedFd,
+        direction: TransferDirection,
+    ) -> Result<Handshake, TlsError> {
+        let config = match direction {
+            TransferDirection::ToClient => &self.download,
+            TransferDirection::FromClient => &self.upload,
+        };
+        let mut handshake = Handshake::new(config.clone(), self.notes.clone(), socket)?;
+        handshake.require_resumed(self.resumed_only);
+        Ok(handshake)
+    }
+}
+
+fn attach(keeper: &Keeper, channel: Channel<Sign, Signed>) {
+    if let Keeper::Channel(slot) = keeper {
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel);
+    }
+}
+
+/// What both sides have in common.
+fn base(tls: &GateTls, keeper: &Arc<Keeper>, notes: &Arc<Notes>) -> Result<ServerConfig, TlsError> {
+    let unusable = |e: &dyn std::fmt::Display| TlsError::Settings(e.to_string());
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut seed = [0; 16];
+    provider.secure_random.fill(&mut seed).map_err(|_| unusable(&"no random numbers"))?;
+    let versions: &[&'static SupportedProtocolVersion] =
+        if tls.only_tls13 { &[&TLS13] } else { &[&TLS13, &TLS12] };
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(versions)
+        .map_err(|e| unusable(&e))?;
+    let builder = match client_verifier(tls, &provider)? {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let certificates = Certificates::new(&tls.certificates, &tls.names, keeper, notes);
+    let mut config = builder.with_cert_resolver(Arc::new(certificates));
+    // Early data stays off (its default, 0): an FTP command must not be replayable.
+    config.max_early_data_size = 0;
+    config.require_ems = true;
+    config.enable_secret_extraction = true;
+    Ok(config)
+}
+
+fn client_verifier(
+    tls: &GateTls,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+    if tls.client_ca.is_empty() {
+        return Ok(None);
+    }
+    let mut roots = RootCertStore::empty();
+    for authority in &tls.client_ca {
+        roots
+            .add(CertificateDer::from(authority.as_slice().to_vec()))
+            .map_err(|e| TlsError::Settings(format!("a certificate of client_ca: {e}")))?;
+    }
+    let mut builder =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    if !tls.client_certificate_required {
+        builder = builder.allow_unauthenticated();
+    }
+    let verifier = builder.build().map_err(|e| TlsError::Settings(format!("client_ca: {e}")))?;
+    Ok(Some(verifier))
+}
