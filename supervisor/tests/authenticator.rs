@@ -172,6 +172,101 @@ fn an_account_may_be_bound_to_networks_and_tls_and_days() {
     assert!(matches!(place.judge_over(over_tls, client, true), Verdict::Granted(_)));
 }
 
+/// The secret and the recovery codes `user add --totp` has printed.
+fn enrolled(text: &str) -> (String, Vec<String>) {
+    let secret = text.lines().find_map(|line| line.trim().strip_prefix("secret")).unwrap();
+    let codes = text.lines().map(str::trim).filter(|line| line.split('-').count() == 4);
+    (secret.trim().to_owned(), codes.map(str::to_owned).collect())
+}
+
+/// The code of a secret, so many steps from now.
+fn code(secret: &str, steps: i64) -> String {
+    let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
+    let generator = totp_rs::Builder::new().with_secret(secret).build().unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    generator.generate(now.as_secs().checked_add_signed(steps * 30).unwrap()).to_string()
+}
+
+impl Place {
+    fn add_with_totp(&self, name: &str, password: &str) -> (String, Vec<String>) {
+        let root = self.path().join("files");
+        let arguments = ["user", "add", name, "--root", root.to_str().unwrap(), "--totp"];
+        let identity = ["--uid", "4242", "--gid", "4343", "--password-stdin"];
+        let (done, text) =
+            self.bulkhead(&[&arguments[..], &identity[..]].concat(), &format!("{password}\n"));
+        assert!(done, "{text}");
+        enrolled(&text)
+    }
+
+    fn code(&self, user: &str, code: &str) -> Verdict {
+        self.judge(Attempt::SecondFactor { user: name(user), code: secret(code) })
+    }
+}
+
+#[test]
+fn a_code_is_asked_for_and_accepted_once() {
+    let place = Place::new();
+    let (secret, _) = place.add_with_totp("alice", "pw");
+    assert_eq!(place.password("alice", "pw"), Verdict::NeedSecondFactor);
+    assert_eq!(reason(place.password("alice", "wrong")), "wrong-password");
+    assert_eq!(reason(place.code("alice", "abcdef")), "wrong-code");
+    let right = code(&secret, 0);
+    assert!(matches!(place.code("alice", &right), Verdict::Granted(_)));
+    // Every authenticator is a new process, so this is also a restart of the server.
+    assert_eq!(reason(place.code("alice", &right)), "used-code");
+    assert_eq!(reason(place.code("alice", &code(&secret, -1))), "used-code");
+    assert!(reason(place.code("alice", &code(&secret, -60))).contains("1800 s before now"));
+}
+
+#[test]
+fn a_code_may_be_glued_behind_the_password() {
+    let place = Place::new();
+    let (secret, _) = place.add_with_totp("alice", "pw");
+    let glued = format!("pw{}", code(&secret, 0));
+    assert!(reason(place.password("alice", "pw000000")).starts_with("wrong-code"));
+    assert!(matches!(place.password("alice", &glued), Verdict::Granted(_)));
+    assert_eq!(reason(place.password("alice", &glued)), "used-code");
+    assert_eq!(reason(place.password("bob", &glued)), "unknown-user");
+}
+
+#[test]
+fn of_simultaneous_logins_with_one_code_exactly_one_wins() {
+    let place = Place::new();
+    let (secret, _) = place.add_with_totp("alice", "pw");
+    let right = code(&secret, 0);
+    let verdicts: Vec<Verdict> = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..6).map(|_| scope.spawn(|| place.code("alice", &right))).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let granted = verdicts.iter().filter(|v| matches!(v, Verdict::Granted(_))).count();
+    assert_eq!(granted, 1, "{verdicts:?}");
+}
+
+#[test]
+fn a_recovery_code_works_once() {
+    let place = Place::new();
+    let (_, codes) = place.add_with_totp("alice", "pw");
+    assert_eq!(codes.len(), 8);
+    assert!(matches!(place.code("alice", &codes[0]), Verdict::Granted(_)));
+    assert_eq!(reason(place.code("alice", &codes[0])), "used-code");
+    assert!(matches!(place.code("alice", &codes[1].to_uppercase()), Verdict::Granted(_)));
+    let (done, text) = place.bulkhead(&["user", "totp", "alice", "--remove"], "");
+    assert!(done, "{text}");
+    assert!(matches!(place.password("alice", "pw"), Verdict::Granted(_)));
+}
+
+#[test]
+fn an_account_that_must_have_a_second_factor_cannot_do_without() {
+    let place = Place::new();
+    place.add("alice", "pw", &[]);
+    let file = place.path().join("users.toml");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text.push_str("second_factor = true\n");
+    std::fs::write(&file, text).unwrap();
+    assert_eq!(reason(place.password("alice", "pw")), "no-second-factor");
+    assert_eq!(reason(place.code("alice", "123456")), "no-second-factor");
+}
+
 #[test]
 fn a_damaged_or_open_account_file_is_named() {
     let place = Place::new();

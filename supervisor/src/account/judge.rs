@@ -16,7 +16,7 @@ use super::{
     password,
     record::Record,
     second_factor::{self, DIGITS, Judgement},
-    store::{Store, StoreError},
+    store::Store,
 };
 
 /// Everything an attempt is judged by.
@@ -199,12 +199,7 @@ impl Circumstances<'_> {
 
     /// The account file. One that is not there yet is an empty one: with PAM there need be none.
     fn store(&self) -> Result<Store, Verdict> {
-        match Store::load(&self.settings.users_file) {
-            Err(StoreError::Read { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Store::default())
-            }
-            other => other.map_err(broken),
-        }
+        Store::load_or_empty(&self.settings.users_file).map_err(broken)
     }
 }
 

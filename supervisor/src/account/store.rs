@@ -133,6 +133,19 @@ impl Store {
         Store::parse(path, &text)
     }
 
+    /// Reads the account file; one that is not there yet is an empty one.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub fn load_or_empty(path: &Path) -> Result<Store, StoreError> {
+        match Store::load(path) {
+            Err(StoreError::Read { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Store::default())
+            }
+            other => other,
+        }
+    }
+
     /// Reads the text of an account file.
     ///
     /// # Errors
@@ -176,12 +189,7 @@ impl Store {
             .open(&lock_path)
             .map_err(unwritable)?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|e| unwritable(e.into()))?;
-        let mut store = match Store::load(path) {
-            Err(StoreError::Read { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-                Store::default()
-            }
-            other => other?,
-        };
+        let mut store = Store::load_or_empty(path)?;
         let result = change(&mut store)?;
         store.replace(path).map_err(unwritable)?;
         Ok(result)

@@ -4,6 +4,7 @@ mod console;
 pub mod operator;
 mod serve;
 mod try_serve;
+mod totp;
 mod user;
 
 use std::{

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use ipc::{account::Rights, bounded::UserName};
 
-use super::{Failure, console};
+use super::{Failure, console, totp};
 use crate::{
     account::{
         is_anonymous, password,
@@ -28,6 +28,8 @@ pub enum Command {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// Demand one-time codes of an account, or no longer.
+    Totp(totp::Totp),
     /// List the accounts.
     List {
         /// As JSON, one array.
@@ -55,6 +57,9 @@ pub struct Add {
     /// Read the password from the first line of standard input.
     #[arg(long)]
     password_stdin: bool,
+    /// Demand one-time codes from the start.
+    #[arg(long)]
+    totp: bool,
     /// Allow nothing that changes anything.
     #[arg(long)]
     read_only: bool,
@@ -100,14 +105,16 @@ pub struct Add {
 pub fn run(config: Config, command: Command) -> Result<(), Failure> {
     let file = &config.auth.users_file;
     match command {
-        Command::Add(add) => self::add(file, *add),
+        Command::Add(add) => self::add(&config, *add),
+        Command::Totp(command) => totp::run(&config, &command),
         Command::Passwd { name, password_stdin } => passwd(file, &name, password_stdin),
         Command::List { json } => list(file, json),
         Command::Remove { name } => remove(file, &name),
     }
 }
 
-fn add(file: &Path, add: Add) -> Result<(), Failure> {
+fn add(config: &Config, add: Add) -> Result<(), Failure> {
+    let file = &config.auth.users_file;
     let name = UserName::try_from(add.name.clone())
         .map_err(|e| format!("the name {:?} cannot be used: it is {e}", add.name))?;
     if is_anonymous(name.as_str()) {
@@ -155,7 +162,7 @@ fn add(file: &Path, add: Add) -> Result<(), Failure> {
         identity.gid,
         root.display()
     ));
-    Ok(())
+    if add.totp { totp::enrol(config, name.as_str()) } else { Ok(()) }
 }
 
 fn passwd(file: &Path, name: &str, from_stdin: bool) -> Result<(), Failure> {
@@ -173,12 +180,7 @@ fn passwd(file: &Path, name: &str, from_stdin: bool) -> Result<(), Failure> {
 }
 
 fn list(file: &Path, json: bool) -> Result<(), Failure> {
-    let store = match Store::load(file) {
-        Err(StoreError::Read { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
-            Store::default()
-        }
-        other => other?,
-    };
+    let store = Store::load_or_empty(file)?;
     if json {
         let rows: Vec<_> = store
             .accounts
@@ -235,14 +237,8 @@ fn remove(file: &Path, name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn exists(file: &Path, name: &str) -> Result<bool, Failure> {
-    match Store::load(file) {
-        Ok(store) => Ok(store.accounts.contains_key(name)),
-        Err(StoreError::Read { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(false)
-        }
-        Err(e) => Err(e.into()),
-    }
+fn exists(file: &Path, name: &str) -> Result<bool, StoreError> {
+    Ok(Store::load_or_empty(file)?.accounts.contains_key(name))
 }
 
 fn taken(name: &UserName) -> Failure {
