@@ -16,3 +16,6 @@ pub use error::{FileError, FileResult};
 pub use metadata::{FileKind, Metadata, Space};
 pub use moving::{Moved, Pipe, copy_range, send_file, splice_from, splice_to};
 pub use root::{Replace, Root, open_metadata, set_length, sync};
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ pub type Argument<T> = Result<T, ArgumentError>;
 const MAX_OFFSET: u64 = i64::MAX.unsigned_abs();
 
 /// A number of decimal digits, with nothing around them.
-fn number(digits: &[u8]) -> Option<u64> {
+pub(super) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
@@ -38,12 +38,12 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// Words between spaces; doubled spaces say nothing.
-fn words(argument: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn words(argument: &[u8]) -> impl Iterator<Item = &[u8]> {
     argument.split(|byte| *byte == b' ').filter(|word| !word.is_empty())
 }
 
 /// The first word, and everything behind the one space that follows it.
-fn first_word(argument: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn first_word(argument: &[u8]) -> (&[u8], &[u8]) {
     match argument.iter().position(|byte| *byte == b' ') {
         None => (argument, b""),
         Some(space) => (
@@ -520,123 +520,132 @@ pub fn language(argument: &[u8]) -> Argument<()> {
     }
 }
 
-/// A SITE command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Site<'a> {
-    /// SITE CHMOD.
-    Chmod {
-        /// Permission bits, at most 0o777.
-        mode: u32,
-        /// Whose.
-        path: &'a [u8],
-    },
-    /// SITE UMASK; `None`: show it.
-    Umask(Option<u32>),
-    /// SITE IDLE, in seconds; `None`: show it.
-    Idle(Option<u64>),
-    /// SITE UTIME.
-    Utime {
-        /// Time of modification, seconds since 1970.
-        modify: i64,
-        /// Time of access, when it is given.
-        access: Option<i64>,
-        /// Whose.
-        path: &'a [u8],
-    },
-    /// SITE SYMLINK.
-    Symlink {
-        /// What the link says.
-        target: &'a [u8],
-        /// Where it is made.
-        link: &'a [u8],
-    },
-    /// SITE HELP, and for which command.
-    Help(&'a [u8]),
-    /// SITE WHO.
-    Who,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// SITE and what stands behind it.
-///
-/// # Errors
-/// `NotImplemented` for another SITE command (504), `Syntax` for a wrong argument.
-pub fn site(argument: &[u8]) -> Argument<Site<'_>> {
-    let (name, rest) = first_word(argument.trim_ascii_start());
-    let upper = name.to_ascii_uppercase();
-    match upper.as_slice() {
-        b"CHMOD" => {
-            let (mode, path) = first_word(rest);
-            if path.is_empty() {
-                return Err(Syntax("SITE CHMOD needs a mode and a path."));
-            }
-            Ok(Site::Chmod { mode: mode_bits(mode)?, path })
+    fn syntax<T: std::fmt::Debug>(result: Argument<T>) -> bool {
+        matches!(result, Err(Syntax(_)))
+    }
+
+    #[test]
+    fn port_takes_six_numbers_below_256() {
+        assert_eq!(host_port(b"127,0,0,1,4,1"), Ok("127.0.0.1:1025".parse().unwrap()));
+        for wrong in
+            ["", "1,2,3,4,5", "1,2,3,4,5,6,7", "256,0,0,1,4,1", "a,0,0,1,4,1", "1,,3,4,5,6"]
+        {
+            assert!(syntax(host_port(wrong.as_bytes())), "{wrong}");
         }
-        b"UMASK" => match rest.trim_ascii() {
-            b"" => Ok(Site::Umask(None)),
-            mask => Ok(Site::Umask(Some(mode_bits(mask)?))),
-        },
-        b"IDLE" => match rest.trim_ascii() {
-            b"" => Ok(Site::Idle(None)),
-            seconds => number(seconds)
-                .filter(|seconds| *seconds > 0)
-                .map(|seconds| Site::Idle(Some(seconds)))
-                .ok_or(Syntax("SITE IDLE needs a number of seconds.")),
-        },
-        b"UTIME" => utime(rest),
-        b"SYMLINK" => symlink(rest),
-        b"HELP" => Ok(Site::Help(rest.trim_ascii())),
-        b"WHO" if rest.trim_ascii().is_empty() => Ok(Site::Who),
-        b"WHO" => Err(Syntax("SITE WHO has no argument.")),
-        b"" => Err(Syntax("SITE needs a command; SITE HELP names them.")),
-        _ => Err(NotImplemented("Unknown SITE command; SITE HELP names them.")),
     }
-}
 
-/// Both forms of SITE UTIME: `time path`, and `path atime mtime ctime UTC`.
-fn utime(argument: &[u8]) -> Argument<Site<'_>> {
-    const ERROR: ArgumentError =
-        Syntax("SITE UTIME needs YYYYMMDDhhmm[ss] and a path, or path atime mtime ctime UTC.");
-    /// The last word and what stands before it.
-    fn last_word(text: &[u8]) -> Option<(&[u8], &[u8])> {
-        let space = text.iter().rposition(|byte| *byte == b' ')?;
-        Some((text.get(..space)?, text.get(space + 1..)?))
+    #[test]
+    fn eprt_takes_both_families_and_any_delimiter() {
+        assert_eq!(extended_port(b"|1|127.0.0.1|1025|"), Ok("127.0.0.1:1025".parse().unwrap()));
+        assert_eq!(extended_port(b"!2!::1!1025!"), Ok("[::1]:1025".parse().unwrap()));
+        assert_eq!(extended_port(b"|3|::1|1025|"), Err(ArgumentError::Protocol));
+        for wrong in
+            ["", "|", "|1|::1|1025|", "|1|127.0.0.1|0|", "|1|127.0.0.1|65536|", "|1|127.0.0.1|1"]
+        {
+            assert!(syntax(extended_port(wrong.as_bytes())), "{wrong}");
+        }
     }
-    let long = || {
-        let (rest, zone) = last_word(argument)?;
-        let (rest, change) = last_word(rest)?;
-        let (rest, modify) = last_word(rest)?;
-        let (path, access) = last_word(rest)?;
-        calendar::parse(change)?;
-        let times = (calendar::parse(access)?, calendar::parse(modify)?);
-        (zone.eq_ignore_ascii_case(b"UTC") && !path.is_empty()).then_some((path, times))
-    };
-    if let Some((path, (access, modify))) = long() {
-        return Ok(Site::Utime { modify, access: Some(access), path });
-    }
-    let (time, path) = first_word(argument);
-    if path.is_empty() {
-        return Err(ERROR);
-    }
-    let modify = calendar::parse(time).or_else(|| calendar::parse_minutes(time)).ok_or(ERROR)?;
-    Ok(Site::Utime { modify, access: None, path })
-}
 
-/// SITE SYMLINK target link; names with spaces stand in quotes.
-fn symlink(argument: &[u8]) -> Argument<Site<'_>> {
-    const ERROR: ArgumentError =
-        Syntax("SITE SYMLINK needs a target and a link, in quotes where they contain spaces.");
-    fn name(text: &[u8]) -> Option<(&[u8], &[u8])> {
-        let Some(quoted) = text.strip_prefix(b"\"") else {
-            return Some(first_word(text));
+    #[test]
+    fn epsv_type_mode_and_structure_tell_wrong_from_not_implemented() {
+        assert_eq!(extended_passive(b"all"), Ok(ExtendedPassive::All));
+        assert_eq!(extended_passive(b""), Ok(ExtendedPassive::Any));
+        assert_eq!(extended_passive(b"3"), Err(ArgumentError::Protocol));
+        assert!(syntax(extended_passive(b"x")));
+        for (text, expected) in [
+            ("A", TransferType::Ascii),
+            ("a n", TransferType::Ascii),
+            ("I", TransferType::Binary),
+            ("L 8", TransferType::Binary),
+        ] {
+            assert_eq!(transfer_type(text.as_bytes()), Ok(expected), "{text}");
+        }
+        for text in ["E", "A T", "L 7", "A C"] {
+            assert!(matches!(transfer_type(text.as_bytes()), Err(NotImplemented(_))), "{text}");
+        }
+        assert!(syntax(transfer_type(b"X")) && syntax(transfer_type(b"I N")));
+        assert!(matches!(structure(b"R"), Err(NotImplemented(_))) && syntax(structure(b"X")));
+        assert!(matches!(mode(b"Z"), Err(NotImplemented(_))) && mode(b"s").is_ok());
+    }
+
+    #[test]
+    fn numbers_stay_within_what_a_file_can_be() {
+        assert_eq!(offset(b"9223372036854775807"), Ok(MAX_OFFSET));
+        for wrong in ["9223372036854775808", "99999999999999999999", "-1", "", "1 2", "0x1"] {
+            assert!(syntax(offset(wrong.as_bytes())), "{wrong}");
+        }
+        assert_eq!(allocation(b"10 R 5"), Ok(10));
+        assert!(syntax(allocation(b"10 5")));
+        assert_eq!(range(b"1 0"), Ok(None));
+        assert_eq!(range(b"5 5"), Ok(Some(ByteRange { first: 5, last: 5 })));
+        assert!(syntax(range(b"6 5")) && syntax(range(b"6")));
+    }
+
+    #[test]
+    fn listing_options_are_told_from_names() {
+        let cases: [(&str, bool, &str); 9] = [
+            ("", false, ""),
+            ("-la", true, ""),
+            ("-la dir", true, "dir"),
+            ("-l -a my dir", true, "my dir"),
+            ("-a -- -b", true, "-b"),
+            ("-zzz", false, "-zzz"),
+            ("./-la", false, "./-la"),
+            ("-", false, "-"),
+            ("dir -la", false, "dir -la"),
+        ];
+        for (text, all, path) in cases {
+            let listing = listing(text.as_bytes());
+            assert_eq!((listing.all, listing.path), (all, path.as_bytes()), "{text}");
+        }
+        assert!(listing(b"-ld x").directory_itself);
+    }
+
+    #[test]
+    fn times_facts_and_modes() {
+        assert_eq!(modify_time(b"20000229000000 a b"), Ok((951_782_400, b"a b".as_slice())));
+        assert!(syntax(modify_time(b"20000229000000")) && syntax(modify_time(b"2000 a")));
+        let (changes, path) = modify_facts(b"Modify=20000229000000;UNIX.mode=0644; f").unwrap();
+        assert_eq!((changes.modify, changes.unix_mode), (Some(951_782_400), Some(0o644)));
+        assert_eq!(path, b"f");
+        assert!(matches!(modify_facts(b"create=20000229000000; f"), Err(NotImplemented(_))));
+        assert!(syntax(modify_facts(b"modify=20000229000000 f")));
+        assert_eq!(mode_bits(b"0755"), Ok(0o755));
+        assert!(matches!(mode_bits(b"4755"), Err(NotImplemented(_))));
+        assert!(syntax(mode_bits(b"888")) && syntax(mode_bits(b"")) && syntax(mode_bits(b"u+x")));
+    }
+
+    #[test]
+    fn sums_are_asked_for_with_and_without_range() {
+        let request = |path, start, end| Ok(SumRequest { path, start, end });
+        assert_eq!(sum(b"a b 1 2"), request(b"a b 1 2", 0, None));
+        assert_eq!(sum(b"\"a \"b\" 1 2"), request(b"a \"b", 1, Some(2)));
+        assert_eq!(sum(b"\"a\" 7"), request(b"a", 7, None));
+        assert!(syntax(sum(b"\"a")) && syntax(sum(b"\"a\" 3 2")) && syntax(sum(b"\"a\"x")));
+    }
+
+    #[test]
+    fn options_hosts_and_protection() {
+        assert_eq!(options(b"utf8 on"), Ok(Options::Utf8On));
+        assert!(matches!(options(b"UTF8 OFF"), Err(NotImplemented(_))));
+        assert_eq!(options(b"HASH md5"), Ok(Options::Hash(Some(Algorithm::Md5))));
+        assert!(matches!(options(b"HASH x"), Err(NotImplemented(_))) && syntax(options(b"X")));
+        let Ok(Options::Facts(facts)) = options(b"MLST size;Type;bogus;") else {
+            panic!("no facts");
         };
-        let close = quoted.iter().position(|byte| *byte == b'"')?;
-        let rest = quoted.get(close + 1..)?;
-        Some((quoted.get(..close)?, rest.strip_prefix(b" ").unwrap_or(rest)))
+        assert_eq!(facts.names(), "type;size;");
+        assert_eq!(host(b"ftp.example.org"), Ok("ftp.example.org"));
+        assert_eq!(host(b"[::1]"), Ok("[::1]"));
+        assert!(syntax(host(b"[::1")) && syntax(host(b"a b")) && syntax(host(b"a..b")));
+        assert_eq!(protection_level(b"p"), Ok(ProtectionLevel::Private));
+        assert_eq!(protection_level(b"S"), Ok(ProtectionLevel::NotSupported));
+        assert!(matches!(protection_level(b"X"), Err(NotImplemented(_))));
+        assert!(mechanism(b"tls").is_ok() && mechanism(b"GSSAPI").is_err());
+        assert!(language(b"en-GB").is_ok() && language(b"de").is_err());
+        assert!(buffer_size(b"0").is_ok() && syntax(buffer_size(b"4294967296")));
     }
-    let (target, rest) = name(argument).ok_or(ERROR)?;
-    let (link, rest) = name(rest).ok_or(ERROR)?;
-    if target.is_empty() || link.is_empty() || !rest.is_empty() {
-        return Err(ERROR);
-    }
-    Ok(Site::Symlink { target, link })
 }

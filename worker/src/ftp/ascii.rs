@@ -70,3 +70,36 @@ impl FromWire {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to_wire(chunks: &[&[u8]]) -> Vec<u8> {
+        let (mut converter, mut out) = (ToWire::new(), Vec::new());
+        chunks.iter().for_each(|chunk| converter.convert(chunk, &mut out));
+        out
+    }
+
+    fn from_wire(chunks: &[&[u8]]) -> Vec<u8> {
+        let (mut converter, mut out) = (FromWire::new(), Vec::new());
+        chunks.iter().for_each(|chunk| converter.convert(chunk, &mut out));
+        converter.finish(&mut out);
+        out
+    }
+
+    #[test]
+    fn line_ends_are_converted_across_chunks() {
+        assert_eq!(to_wire(&[b"a\nb\n", b"\n", b"c"]), b"a\r\nb\r\n\r\nc");
+        assert_eq!(to_wire(&[b"a\r", b"\nb\r\n"]), b"a\r\nb\r\n");
+        assert_eq!(to_wire(&[b"a\r", b"", b"\n"]), b"a\r\n");
+        assert_eq!(from_wire(&[b"a\r", b"\nb\r\n\r", b"\n"]), b"a\nb\n\n");
+    }
+
+    #[test]
+    fn other_bytes_are_never_touched() {
+        assert_eq!(from_wire(&[b"a\rb\r\r\nc\r"]), b"a\rb\r\nc\r");
+        assert_eq!(from_wire(&[b"\r", b"\r", b"x", b"\n"]), b"\r\rx\n");
+        assert_eq!(to_wire(&[b"a\rb\0\xff"]), b"a\rb\0\xff");
+    }
+}

@@ -135,3 +135,50 @@ fn parse_digits(digits: &[u8]) -> Option<i64> {
     }
     .to_seconds()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checked with `date -u -d @N +%Y%m%d%H%M%S`.
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "19700101000000"),
+            (-1, "19691231235959"),
+            (951_782_400, "20000229000000"),
+            (1_700_000_000, "20231114221320"),
+            (4_102_444_800, "21000101000000"),
+            (4_107_542_400, "21000301000000"),
+            (LAST, "99991231235959"),
+            (FIRST, "00000101000000"),
+        ] {
+            assert_eq!(format(seconds), text.as_bytes(), "{seconds}");
+            assert_eq!(parse(text.as_bytes()), Some(seconds), "{text}");
+        }
+        assert_eq!(format(i64::MAX), *b"99991231235959");
+        assert_eq!(format(i64::MIN), *b"00000101000000");
+    }
+
+    #[test]
+    fn dates_that_are_not_are_refused() {
+        for text in [
+            "20230229000000",
+            "21000229000000",
+            "20231301000000",
+            "20230001000000",
+            "20230100000000",
+            "20230101240000",
+            "20230101006000",
+            "2023010100000",
+            "202301010000000",
+            "20230101000000.",
+            "20230101000000.x",
+            "+0230101000000",
+        ] {
+            assert_eq!(parse(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(parse(b"20230101000000.123"), parse(b"20230101000000"));
+        assert_eq!(parse_minutes(b"202301010203"), parse(b"20230101020300"));
+    }
+}

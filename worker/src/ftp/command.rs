@@ -65,3 +65,51 @@ impl Command {
         Ok(Command { verb: row.verb, row, argument: Zeroizing::new(argument.to_vec()) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &[u8]) -> (Verb, Vec<u8>) {
+        let command = Command::parse(line).unwrap();
+        (command.verb, command.argument.to_vec())
+    }
+
+    #[test]
+    fn verbs_are_read_in_any_case_and_arguments_byte_for_byte() {
+        assert_eq!(parsed(b"retr  a b "), (Verb::Retr, b" a b ".to_vec()));
+        assert_eq!(parsed(b"XcWd \xff"), (Verb::Cwd, b"\xff".to_vec()));
+        assert_eq!(parsed(b"PASS"), (Verb::Pass, vec![]));
+        assert_eq!(parsed(b"NOOP  "), (Verb::Noop, vec![]));
+    }
+
+    #[test]
+    fn missing_and_extra_arguments_are_errors() {
+        for row in verb::TABLE {
+            let bare = Command::parse(row.name.as_bytes());
+            let extra = Command::parse(format!("{} x", row.name).as_bytes());
+            match row.arguments {
+                Arguments::None => {
+                    assert!(bare.is_ok(), "{}", row.name);
+                    assert_eq!(extra.unwrap_err(), CommandError::ArgumentUnexpected(row));
+                }
+                Arguments::Optional => assert!(bare.is_ok() && extra.is_ok(), "{}", row.name),
+                Arguments::Required => {
+                    assert_eq!(bare.unwrap_err(), CommandError::ArgumentMissing(row));
+                    assert!(extra.is_ok(), "{}", row.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_told_apart() {
+        let error = |line: &[u8]| Command::parse(line).unwrap_err();
+        assert_eq!(error(b""), CommandError::Empty);
+        assert_eq!(error(b"  "), CommandError::Empty);
+        assert_eq!(error(b"FOO bar"), CommandError::Unknown);
+        assert_eq!(error(b" USER a"), CommandError::Unknown);
+        assert_eq!(error(b"GET / HTTP/1.1"), CommandError::Http);
+        assert_eq!(error(b"GET"), CommandError::Unknown);
+    }
+}

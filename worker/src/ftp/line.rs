@@ -244,3 +244,103 @@ impl Drop for LineReader {
         self.text.zeroize();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(line: &[u8]) -> Option<Line> {
+        Some(Line::Text(Zeroizing::new(line.to_vec())))
+    }
+
+    fn lines(bytes: &[u8]) -> Vec<Line> {
+        let mut reader = LineReader::new();
+        let mut lines = Vec::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let taken = reader.feed(rest);
+            assert!(taken > 0, "the reader takes no more and gives no line");
+            rest = &rest[taken..];
+            while let Some(line) = reader.next_line() {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn lines_end_with_cr_lf_or_lf_and_may_come_byte_by_byte() {
+        let mut reader = LineReader::new();
+        let mut seen = Vec::new();
+        for byte in b"USER a\r\nPASS b\nNOOP\r" {
+            assert_eq!(reader.feed(&[*byte]), 1);
+            seen.extend(reader.next_line());
+        }
+        assert_eq!(seen, [text(b"USER a").unwrap(), text(b"PASS b").unwrap()]);
+        assert!(reader.has_pending());
+        reader.feed(b"\n");
+        assert_eq!(reader.next_line(), text(b"NOOP"));
+        assert!(!reader.has_pending());
+    }
+
+    #[test]
+    fn a_long_line_is_one_item_and_the_next_is_read_normally() {
+        for length in [MAX_LINE + 1, READ_AHEAD, 100_000] {
+            let mut bytes = vec![b'x'; length];
+            bytes.extend_from_slice(b"\r\nNOOP\r\n");
+            assert_eq!(lines(&bytes), [Line::TooLong, text(b"NOOP").unwrap()], "{length}");
+        }
+        let mut bytes = vec![b'x'; MAX_LINE];
+        bytes.extend_from_slice(b"\r\n");
+        assert_eq!(lines(&bytes), [text(&vec![b'x'; MAX_LINE]).unwrap()]);
+    }
+
+    #[test]
+    fn a_flood_of_telnet_bytes_in_one_line_ends_in_too_long() {
+        let mut bytes = [IAC, 241].repeat(READ_AHEAD);
+        bytes.extend_from_slice(b"\r\nNOOP\r\n");
+        assert_eq!(lines(&bytes), [Line::TooLong, text(b"NOOP").unwrap()]);
+    }
+
+    #[test]
+    fn nul_and_lone_cr_are_refused_and_cr_nul_is_a_cr() {
+        assert_eq!(
+            lines(b"MKD a\0b\r\nMKD a\rb\r\nMKD a\r\0b\r\nMKD a\r\r\nNOOP\r\n"),
+            [
+                Line::Nul,
+                Line::LoneCr,
+                text(b"MKD a\rb").unwrap(),
+                Line::LoneCr,
+                text(b"NOOP").unwrap()
+            ]
+        );
+    }
+
+    #[test]
+    fn telnet_is_undone_and_options_are_declined() {
+        let mut reader = LineReader::new();
+        reader.feed(b"\xff\xf4\xff\xf2ABOR\r\n");
+        assert_eq!(reader.next_line(), text(b"ABOR"));
+        // The urgent byte travelled out of band: only its IAC is in line.
+        reader.feed(b"\xff\xf4\xffABOR\r\n");
+        assert_eq!(reader.next_line(), text(b"ABOR"));
+        reader.feed(b"RETR \xff\xff\xffy\r\n\xff\xfd\x01\xff\xfb\x03\xff\xfe\x0aNOOP\r\n");
+        assert_eq!(reader.next_line(), text(b"RETR \xff\xffy"));
+        assert_eq!(reader.next_line(), text(b"NOOP"));
+        assert_eq!(reader.take_answers(), b"\xff\xfc\x01\xff\xfe\x03");
+        reader.feed(b"\xff\xfa\x18\n\xff\xf0NOOP\r\n");
+        assert_eq!(reader.next_line(), text(b"NOOP"));
+    }
+
+    #[test]
+    fn what_was_not_taken_is_handed_over_raw() {
+        let mut reader = LineReader::new();
+        reader.feed(b"PASS x\r\nPWD\r\nRETR \xff\xff");
+        assert_eq!(reader.next_line(), text(b"PASS x"));
+        assert_eq!(reader.take_pending(), b"PWD\r\nRETR \xff\xff");
+        assert!(!reader.has_pending());
+        reader.feed(b"RETR \xff");
+        assert_eq!(reader.next_line(), None);
+        assert_eq!(reader.take_pending(), b"RETR \xff");
+    }
+}

@@ -11,4 +11,5 @@ pub mod line;
 pub mod listing;
 pub mod path;
 pub mod reply;
+pub mod site;
 pub mod verb;

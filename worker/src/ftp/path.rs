@@ -150,3 +150,61 @@ impl fmt::Debug for VirtualPath {
         write!(f, "\"{}\"", self.0.escape_ascii())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(cwd: &str, path: &str) -> String {
+        let cwd = VirtualPath::root().join(cwd.as_bytes()).unwrap();
+        String::from_utf8(cwd.join(path.as_bytes()).unwrap().as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn paths_are_normalized_and_stay_beneath_the_root() {
+        for (cwd, path, expected) in [
+            ("/", "a", "/a"),
+            ("/a", "b", "/a/b"),
+            ("/a", "/b", "/b"),
+            ("/a/b", "..", "/a"),
+            ("/a", "../../../etc/passwd", "/etc/passwd"),
+            ("/a", "//b///c//", "/b/c"),
+            ("/a", "./.", "/a"),
+            ("/a", "...", "/a/..."),
+            ("/a", "~", "/"),
+            ("/a", "~/b", "/b"),
+            ("/a", "~b", "/a/~b"),
+            ("/a", "./~", "/a/~"),
+            ("/a", " b ", "/a/ b "),
+            ("/", "..", "/"),
+        ] {
+            assert_eq!(joined(cwd, path), expected, "{cwd} {path}");
+        }
+    }
+
+    #[test]
+    fn impossible_paths_are_refused() {
+        let root = VirtualPath::root();
+        assert_eq!(root.join(b""), Err(PathError::Empty));
+        assert_eq!(root.join(b"a\0b"), Err(PathError::Nul));
+        assert_eq!(root.join(&[b'x'; 256]), Err(PathError::NameTooLong));
+        assert!(root.join(&[b'x'; 255]).is_ok());
+        assert_eq!(root.join(&b"x/".repeat(2048)), Err(PathError::TooLong));
+    }
+
+    #[test]
+    fn parts_fit_together() {
+        let path = VirtualPath::root().join(b"a/b/c").unwrap();
+        assert_eq!(path.parent().as_bytes(), b"/a/b");
+        assert_eq!(path.name(), b"c");
+        assert_eq!(path.split(), Some((b"a/b".as_slice(), b"c".as_slice())));
+        let top = VirtualPath::root().join(b"a").unwrap();
+        assert_eq!(top.split(), Some((b".".as_slice(), b"a".as_slice())));
+        assert_eq!(top.parent(), VirtualPath::root());
+        assert_eq!(VirtualPath::root().split(), None);
+        assert_eq!(VirtualPath::root().relative(), b".");
+        assert!(top.contains(&path) && !path.contains(&top));
+        assert!(!top.contains(&VirtualPath::root().join(b"ab").unwrap()));
+        assert_eq!(top.child(b"~").unwrap().as_bytes(), b"/a/~");
+    }
+}

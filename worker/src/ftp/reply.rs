@@ -3,6 +3,8 @@
 //! The one place where codes are chosen. Names of files come into replies as they are; the encoder
 //! makes sure that no name can end a line, begin another, or be a Telnet command.
 
+mod fixed;
+
 use std::borrow::Cow;
 
 use super::{
@@ -21,121 +23,6 @@ pub struct Reply {
     inner: Vec<Vec<u8>>,
     /// The last line, when there are several.
     last: &'static str,
-}
-
-/// Replies whose words are always the same.
-#[rustfmt::skip]
-#[allow(missing_docs, reason = "the words say it")]
-impl Reply {
-    pub const OPENING_DATA: Reply = Reply::fixed(150, "Opening the data connection.");
-    pub const USING_DATA: Reply = Reply::fixed(125, "Data connection open; the transfer starts.");
-
-    pub const NOOP: Reply = Reply::fixed(200, "NOOP done.");
-    pub const PORT: Reply = Reply::fixed(200, "PORT done.");
-    pub const EPRT: Reply = Reply::fixed(200, "EPRT done.");
-    pub const EPSV_ALL: Reply = Reply::fixed(200, "EPSV ALL: no PORT, PASV or EPRT from now on.");
-    pub const TYPE_ASCII: Reply = Reply::fixed(200, "Type is ASCII.");
-    pub const TYPE_BINARY: Reply = Reply::fixed(200, "Type is binary.");
-    pub const STRUCTURE: Reply = Reply::fixed(200, "Structure is file.");
-    pub const MODE: Reply = Reply::fixed(200, "Mode is stream.");
-    pub const UTF8: Reply = Reply::fixed(200, "UTF8 is on.");
-    pub const LANGUAGE: Reply = Reply::fixed(200, "Replies are in English.");
-    pub const CLIENT_NOTED: Reply = Reply::fixed(200, "Noted.");
-    pub const CLIENT_IDENTITY: Reply = Reply::fixed(200, "Name=Bulkhead;");
-    pub const PBSZ: Reply = Reply::fixed(200, "PBSZ=0");
-    pub const PROT_CLEAR: Reply = Reply::fixed(200, "Data connections are plain.");
-    pub const PROT_PRIVATE: Reply = Reply::fixed(200, "Data connections are TLS.");
-    pub const ALLOCATED: Reply = Reply::fixed(200, "So much fits.");
-    pub const MODE_CHANGED: Reply = Reply::fixed(200, "Mode changed.");
-    pub const TIMES_CHANGED: Reply = Reply::fixed(200, "Times changed.");
-    pub const LINK_MADE: Reply = Reply::fixed(200, "Link made.");
-    pub const RANGE_FORGOTTEN: Reply = Reply::fixed(350, "The range is forgotten.");
-
-    pub const SYSTEM: Reply = Reply::fixed(215, "UNIX Type: L8");
-    pub const HOST: Reply = Reply::fixed(220, "Host noted; log in.");
-    pub const REINITIALIZED: Reply = Reply::fixed(220, "Begun anew; log in.");
-    pub const GOODBYE: Reply = Reply::fixed(221, "Goodbye.");
-    pub const NOTHING_TO_ABORT: Reply = Reply::fixed(226, "No transfer was running.");
-    pub const ABORTED: Reply = Reply::fixed(226, "ABOR done.");
-    pub const COMPLETE: Reply = Reply::fixed(226, "Transfer complete.");
-    pub const LISTED: Reply = Reply::fixed(226, "Listing complete.");
-    pub const AUTH_TLS: Reply = Reply::fixed(234, "Begin TLS.");
-    pub const DIRECTORY_CHANGED: Reply = Reply::fixed(250, "Directory changed.");
-    pub const DIRECTORY_REMOVED: Reply = Reply::fixed(250, "Directory removed.");
-    pub const DELETED: Reply = Reply::fixed(250, "Deleted.");
-    pub const RENAMED: Reply = Reply::fixed(250, "Renamed.");
-
-    pub const NEED_PASSWORD: Reply = Reply::fixed(331, "Password, please.");
-    pub const NEED_PASSWORD_ANONYMOUS: Reply = Reply::fixed(331, "Anonymous: your mail address as password, please.");
-    pub const NEED_SECOND_FACTOR: Reply = Reply::fixed(332, "Code, please: ACCT and the six digits.");
-    pub const RENAME_TO: Reply = Reply::fixed(350, "RNTO with the new name, please.");
-
-    pub const IDLE: Reply = Reply::fixed(421, "No command for too long; goodbye.");
-    pub const LOGIN_TIMEOUT: Reply = Reply::fixed(421, "Not logged in in time; goodbye.");
-    pub const TOO_MANY_FAILURES: Reply = Reply::fixed(421, "Too many failed logins; goodbye.");
-    pub const NOT_FTP: Reply = Reply::fixed(421, "This is not FTP; goodbye.");
-    pub const SHUTTING_DOWN: Reply = Reply::fixed(421, "The server is going down; goodbye.");
-    pub const REINITIALIZE_CLOSES: Reply = Reply::fixed(421, "A login cannot be undone here: connect anew.");
-    pub const INTERNAL: Reply = Reply::fixed(421, "The server failed; connect anew.");
-    pub const AUTH_PIPELINED: Reply = Reply::fixed(421, "Nothing may follow AUTH before the handshake; goodbye.");
-
-    pub const NO_DATA_CONNECTION: Reply = Reply::fixed(425, "PORT, PASV, EPRT or EPSV first.");
-    pub const CLIENT_DID_NOT_CONNECT: Reply = Reply::fixed(425, "The data connection was not made in time.");
-    pub const HELPER_GONE: Reply = Reply::fixed(425, "Data connections are not available at the moment; try again.");
-    pub const DATA_TLS_FAILED: Reply = Reply::fixed(425, "The TLS handshake of the data connection failed.");
-    pub const DATA_TLS_NOT_RESUMED: Reply = Reply::fixed(522, "The data connection must resume the TLS session of the control connection.");
-    pub const TRANSFER_ABORTED: Reply = Reply::fixed(426, "Transfer aborted.");
-    pub const CLIENT_CLOSED_DATA: Reply = Reply::fixed(426, "The data connection was closed before the end.");
-    pub const DATA_STALLED: Reply = Reply::fixed(426, "The data connection has stalled for too long.");
-    pub const UPLOAD_TRUNCATED: Reply = Reply::fixed(426, "The upload ended without close_notify: it is incomplete.");
-
-    pub const FILE_CHANGED: Reply = Reply::fixed(451, "The file has become shorter during the transfer.");
-    pub const TOO_MANY_ENTRIES: Reply = Reply::fixed(451, "More entries than a listing may have: the listing is incomplete.");
-    pub const NO_ROOM: Reply = Reply::fixed(452, "So much does not fit.");
-
-    pub const UNKNOWN: Reply = Reply::fixed(500, "Unknown command.");
-    pub const EMPTY: Reply = Reply::fixed(500, "A command is needed.");
-    pub const LINE_TOO_LONG: Reply = Reply::fixed(500, "The line is longer than 4096 bytes.");
-    pub const NUL: Reply = Reply::fixed(501, "The line contains a NUL byte.");
-    pub const LONE_CR: Reply = Reply::fixed(501, "The line contains a CR that is not part of its end.");
-    pub const SIZE_IN_ASCII: Reply = Reply::fixed(550, "SIZE is not given in TYPE A: TYPE I first.");
-    pub const REST_IN_ASCII: Reply = Reply::fixed(550, "REST is not possible in TYPE A: TYPE I first.");
-    pub const TLS_NOT_CONFIGURED: Reply = Reply::fixed(502, "TLS is not configured here.");
-    pub const NO_SECURITY_DATA: Reply = Reply::fixed(503, "TLS needs no ADAT.");
-    pub const COMMAND_PROTECTION: Reply = Reply::fixed(533, "TLS protects all commands; none is protected by itself.");
-    pub const CCC_REFUSED: Reply = Reply::fixed(534, "The control connection stays TLS.");
-    pub const PROT_NEEDS_TLS: Reply = Reply::fixed(503, "AUTH TLS first.");
-    pub const PROT_NEEDS_PBSZ: Reply = Reply::fixed(503, "PBSZ 0 first.");
-    pub const PROT_LEVEL: Reply = Reply::fixed(536, "Only PROT C and PROT P are possible with TLS.");
-    pub const PROT_PRIVATE_DEMANDED: Reply = Reply::fixed(534, "Data connections must be TLS here: PROT P.");
-    pub const DATA_MUST_BE_TLS: Reply = Reply::fixed(521, "Data connections must be TLS here: PROT P first.");
-    pub const ALREADY_TLS: Reply = Reply::fixed(503, "The control connection is TLS already.");
-    pub const LOGIN_NEEDS_TLS: Reply = Reply::fixed(530, "AUTH TLS first.");
-    pub const ONLY_EPSV: Reply = Reply::fixed(503, "After EPSV ALL only EPSV is possible.");
-    pub const USER_FIRST: Reply = Reply::fixed(503, "USER first.");
-    pub const PASS_FIRST: Reply = Reply::fixed(503, "USER and PASS first.");
-    pub const RNFR_FIRST: Reply = Reply::fixed(503, "RNFR first.");
-    pub const HOST_AFTER_USER: Reply = Reply::fixed(503, "HOST comes before USER.");
-    pub const LOGGED_IN_ALREADY: Reply = Reply::fixed(503, "Logged in already.");
-    pub const TRANSFER_RUNS: Reply = Reply::fixed(503, "A transfer is running.");
-    pub const HOST_UNKNOWN: Reply = Reply::fixed(504, "No such host here.");
-    pub const NOT_THE_ADMINISTRATOR: Reply = Reply::fixed(550, "Only an administrator is told.");
-    pub const APPEND_AFTER_REST: Reply = Reply::fixed(550, "REST and APPE do not go together.");
-    pub const ATOMIC_NO_REST: Reply = Reply::fixed(550, "Uploads are atomic here and cannot be resumed: send the whole file.");
-    pub const ATOMIC_NO_APPEND: Reply = Reply::fixed(550, "Uploads are atomic here and cannot be appended to.");
-    pub const BEYOND_END: Reply = Reply::fixed(554, "The offset is beyond the end of the file.");
-    pub const RANGE_BEYOND_END: Reply = Reply::fixed(551, "The range is beyond the end of the file.");
-    pub const PORT_BOUNCE: Reply = Reply::fixed(500, "Data connections go to the client's own address only, ports from 1024 on.");
-    pub const PASV_NEEDS_IPV4: Reply = Reply::fixed(522, "PASV is for IPv4; use EPSV.");
-    pub const PORT_NEEDS_IPV4: Reply = Reply::fixed(522, "PORT is for IPv4; use EPRT.");
-    pub const FAMILY_V4_ONLY: Reply = Reply::fixed(522, "Network protocol not supported, use (1).");
-    pub const FAMILY_V6_ONLY: Reply = Reply::fixed(522, "Network protocol not supported, use (2).");
-    pub const NOT_LOGGED_IN: Reply = Reply::fixed(530, "Log in with USER and PASS.");
-    pub const LOGIN_REFUSED: Reply = Reply::fixed(530, "Login failed.");
-    pub const RIGHT_MISSING: Reply = Reply::fixed(550, "Your account is not allowed to do this.");
-    pub const OVERWRITE_REFUSED: Reply = Reply::fixed(553, "The file exists, and your account is not allowed to replace it.");
-    pub const FILE_SIZE_LIMIT: Reply = Reply::fixed(552, "The file is larger than your account is allowed.");
-    pub const IDLE_TOO_LONG: Reply = Reply::fixed(501, "The time can be made shorter only.");
 }
 
 /// Replies with something in them.
@@ -511,5 +398,91 @@ fn append_safe(out: &mut Vec<u8>, text: &[u8]) {
             control if control.is_ascii_control() => out.push(b'?'),
             byte => out.push(*byte),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_can_forge_a_line() {
+        let reply = Reply::path(b"/a\r\n226 forged\xff\"x\0", "made.");
+        assert_eq!(reply.to_bytes(), b"257 \"/a??226 forged\xff\xff\"\"x?\" made.\r\n");
+        let reply = Reply::facts(b"type=file; x\r\n250 End".to_vec());
+        assert_eq!(reply.to_bytes(), b"250-Facts\r\n type=file; x??250 End\r\n250 End\r\n");
+    }
+
+    #[test]
+    fn passive_replies_have_the_form_clients_search() {
+        let address = "192.0.2.7:50001".parse().unwrap();
+        assert_eq!(
+            Reply::passive(address).to_bytes(),
+            b"227 Entering Passive Mode (192,0,2,7,195,81).\r\n"
+        );
+        assert_eq!(
+            Reply::extended_passive(50001).to_bytes(),
+            b"229 Entering Extended Passive Mode (|||50001|)\r\n"
+        );
+    }
+
+    #[test]
+    fn features_are_those_of_the_table_and_tls_only_with_tls() {
+        let text = |tls| {
+            let reply = Reply::features(tls, FactSet::default(), Algorithm::default());
+            String::from_utf8(reply.to_bytes()).unwrap()
+        };
+        let plain = text(false);
+        assert!(plain.starts_with("211-Extensions:\r\n ") && plain.ends_with("\r\n211 End\r\n"));
+        assert!(plain.contains("\r\n MLST type*;size*;modify*;perm*;unique*;UNIX.mode*;"));
+        assert!(plain.contains("\r\n HASH SHA-256*;SHA-512;SHA-1;MD5;CRC32\r\n"));
+        assert!(plain.contains("\r\n UTF8\r\n") && !plain.contains("AUTH TLS"));
+        assert!(text(true).contains("\r\n AUTH TLS\r\n"));
+    }
+
+    #[test]
+    fn help_names_every_verb_and_the_syntax_of_one() {
+        let all = String::from_utf8(Reply::help(b"").to_bytes()).unwrap();
+        for row in verb::TABLE {
+            assert!(all.split_whitespace().any(|word| word == row.name), "{}", row.name);
+        }
+        assert_eq!(
+            Reply::help(b"cwd").to_bytes(),
+            b"214 CWD directory : Changes the working directory.\r\n"
+        );
+        assert_eq!(Reply::help(b"nope").code(), 502);
+        assert_eq!(Reply::site_help(b"WHO").code(), 214);
+    }
+
+    #[test]
+    fn errors_of_files_have_the_codes_of_the_rfc() {
+        for (error, code) in [
+            (FileError::NotFound, 550),
+            (FileError::NoSpace, 452),
+            (FileError::Quota, 552),
+            (FileError::Name, 553),
+            (FileError::Busy, 450),
+            (FileError::Failed(rustix::io::Errno::IO), 451),
+        ] {
+            assert_eq!(Reply::file_error(error, b"a").code(), code);
+        }
+        let reply = Reply::file_error(FileError::NotFound, b"x\ny");
+        assert_eq!(reply.to_bytes(), b"550 x?y: no such file or directory.\r\n");
+    }
+
+    #[test]
+    fn a_line_of_another_process_keeps_its_code() {
+        assert_eq!(Reply::from_line("421 Kicked.").to_bytes(), b"421 Kicked.\r\n");
+        assert_eq!(Reply::from_line("Kicked.").to_bytes(), b"421 Kicked.\r\n");
+        assert_eq!(Reply::from_line("é").code(), 421);
+    }
+
+    #[test]
+    fn a_welcome_of_several_lines_is_one_reply() {
+        assert_eq!(Reply::logged_in("Hello.").to_bytes(), b"230 Hello.\r\n");
+        assert_eq!(
+            Reply::logged_in("a\nb").to_bytes(),
+            b"230-Welcome\r\n a\r\n b\r\n230 Logged in.\r\n"
+        );
     }
 }

@@ -247,7 +247,7 @@ pub struct SiteRow {
     pub administrator: bool,
 }
 
-/// The SITE commands. [`super::argument::Site`] has their arguments.
+/// The SITE commands. [`super::site::Site`] has their arguments.
 #[rustfmt::skip]
 pub static SITE_TABLE: &[SiteRow] = &[
     SiteRow { name: "CHMOD", syntax: "mode path", what: "Changes the mode: three octal digits; never set-uid, set-gid or sticky.", need: Need::One(Rights::CHMOD), administrator: false },
@@ -292,5 +292,53 @@ impl Verb {
                 | Verb::Pbsz
                 | Verb::Prot
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_there_once_and_every_verb_has_a_row() {
+        let names: HashSet<_> = TABLE.iter().map(|row| row.name).collect();
+        assert_eq!(names.len(), TABLE.len());
+        for row in TABLE {
+            assert_eq!(row.name, row.name.to_ascii_uppercase());
+            assert!(row.name.len() <= 7 && row.what.ends_with('.'), "{}", row.name);
+        }
+        // The commands that the mini FTP server and the RFCs together ask for.
+        for name in "USER PASS ACCT QUIT REIN CWD CDUP XCWD XCUP PWD XPWD MKD XMKD RMD XRMD PORT \
+             PASV EPRT EPSV TYPE STRU MODE RETR STOR STOU APPE ALLO REST RNFR RNTO DELE LIST NLST \
+             MLSD MLST SIZE MDTM MFMT MFF STAT ABOR FEAT OPTS HELP NOOP SYST HASH RANG XCRC XMD5 \
+             XSHA1 XSHA256 XSHA512 AVBL CLNT HOST LANG SITE CSID AUTH PBSZ PROT CCC ADAT"
+            .split_whitespace()
+        {
+            assert!(row(name.as_bytes()).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_changes_files_needs_a_right_that_a_reader_lacks() {
+        for row in TABLE {
+            let changes = matches!(
+                row.verb,
+                Verb::Mkd
+                    | Verb::Rmd
+                    | Verb::Dele
+                    | Verb::Rnfr
+                    | Verb::Rnto
+                    | Verb::Stor
+                    | Verb::Stou
+                    | Verb::Appe
+                    | Verb::Mfmt
+                    | Verb::Mff
+            );
+            assert!(!changes || !row.need.is_met(Rights::READ_ONLY), "{}", row.name);
+        }
+        assert!(row(b"RETR").is_some_and(|row| row.need.is_met(Rights::READ_ONLY)));
+        assert!(row(b"STOR").is_some_and(|row| row.need.is_met(Rights::OVERWRITE)));
     }
 }
