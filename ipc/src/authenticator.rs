@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    account::Account,
+    account::{Account, Rights},
     bounded::{Bytes, Secret, UserName},
     channel::Message,
     process::{Confinement, LockdownFailure, SandboxReport},
@@ -39,6 +39,8 @@ pub struct AuthSettings {
     pub minimum_uid: u32,
     /// PAM: whether the shell must be listed in /etc/shells.
     pub valid_shell: bool,
+    /// PAM: what its users may do beneath their home directories.
+    pub pam_rights: Rights,
     /// I2FTP: pre-shared key, for its services.
     pub i2ftp_key: Option<Secret>,
 }

@@ -10,6 +10,8 @@ use ipc::{
     gate::AuthResult,
 };
 
+use tokio::time::Instant;
+
 use crate::{connection::Connection, login, penalties::Cause};
 
 /// Said when the server itself is at fault, or busy.
@@ -73,37 +75,48 @@ impl<'a> Attempts<'a> {
 
     /// The first bytes of I2FTP.
     pub async fn i2ftp_knock(&mut self, key: [u8; 16]) -> Outcome {
-        self.i2ftp(Attempt::I2ftpKnock { key }).await
+        self.i2ftp(Attempt::I2ftpKnock { key }, |_, _| Outcome::Answer(AuthResult::Welcome)).await
     }
 
     /// The proof of I2FTP.
     pub async fn i2ftp_proof(&mut self, nonce: Bytes<64>, proof: Bytes<64>) -> Outcome {
-        self.i2ftp(Attempt::I2ftpProof { nonce, proof }).await
+        let log_in = |this: &Self, user: &UserName| match crate::account::of_i2ftp(
+            &this.connection.server.config(),
+        ) {
+            Ok(account) => this.granted(user, account, false),
+            Err(e) => this.broken(user, &e.to_string()),
+        };
+        self.i2ftp(Attempt::I2ftpProof { nonce, proof }, log_in).await
     }
 
-    async fn i2ftp(&mut self, attempt: Attempt) -> Outcome {
+    async fn i2ftp(
+        &mut self,
+        attempt: Attempt,
+        right: impl FnOnce(&Self, &UserName) -> Outcome,
+    ) -> Outcome {
         let Ok(user) = UserName::try_from("i2ftp".to_owned()) else {
             return Outcome::Answer(AuthResult::Refused);
         };
         let address = self.connection.client.ip();
         let server = &self.connection.server;
+        let started = Instant::now();
         match login::judge(server, address, false, attempt).await {
-            Ok(Verdict::Granted(account)) => self.granted(&user, account, false),
-            Ok(Verdict::I2ftpRight) => Outcome::Answer(AuthResult::Welcome),
-            Ok(verdict) => self.refused(&user, &verdict).await,
+            Ok(Verdict::I2ftpRight) => right(self, &user),
+            Ok(verdict) => self.refused(&user, &verdict, started).await,
             Err(e) => self.broken(&user, &e.to_string()),
         }
     }
 
     async fn judge(&mut self, user: UserName, tls: bool, attempt: Attempt) -> Outcome {
         let address = self.connection.client.ip();
+        let started = Instant::now();
         match login::judge(&self.connection.server, address, tls, attempt).await {
             Ok(Verdict::Granted(account)) => self.granted(&user, account, tls),
             Ok(Verdict::NeedSecondFactor) => {
                 self.awaiting_code = Some((user, tls));
                 Outcome::Answer(AuthResult::NeedSecondFactor)
             }
-            Ok(verdict) => self.refused(&user, &verdict).await,
+            Ok(verdict) => self.refused(&user, &verdict, started).await,
             Err(e) => self.broken(&user, &e.to_string()),
         }
     }
@@ -143,7 +156,7 @@ impl<'a> Attempts<'a> {
 
     /// A wrong login: one log line, a penalty, a delay that holds no process, and the words that
     /// every wrong login gets.
-    async fn refused(&mut self, user: &UserName, verdict: &Verdict) -> Outcome {
+    async fn refused(&mut self, user: &UserName, verdict: &Verdict, started: Instant) -> Outcome {
         let connection = self.connection;
         let server = &connection.server;
         let (reason, answer) = match verdict {
@@ -167,7 +180,9 @@ impl<'a> Attempts<'a> {
         server.counters.failed_login();
         server.penalise(connection.client.ip(), Cause::FailedLogin);
         self.failures = self.failures.saturating_add(1);
-        tokio::time::sleep(self.delay()).await;
+        // Counted from the start of the attempt, so that the time of the answer does not tell which
+        // backend has judged.
+        tokio::time::sleep_until(started + self.delay()).await;
         if self.failures >= server.config().auth.max_attempts {
             return Outcome::End("421 Too many failed logins; goodbye.".into());
         }

@@ -15,9 +15,6 @@ use crate::{
     wire::AsyncChannel,
 };
 
-/// An attempt that takes longer has failed: a PAM module hangs.
-const ATTEMPT_PATIENCE: Duration = Duration::from_secs(30);
-
 /// Why an attempt got no verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum AttemptError {
@@ -77,11 +74,13 @@ pub async fn judge(
             return Err(AttemptError::NoVerdict("it spoke out of turn".into()));
         }
     }
-    let verdict = tokio::time::timeout(ATTEMPT_PATIENCE, channel.recv()).await;
+    // An attempt that takes longer has failed: a PAM module hangs.
+    let patience = Duration::from_secs(server.config().auth.timeout);
+    let verdict = tokio::time::timeout(patience, channel.recv()).await;
     let verdict = match verdict {
         Err(_) => Err(AttemptError::NoVerdict(format!(
             "no answer within {} s; a PAM module may hang",
-            ATTEMPT_PATIENCE.as_secs()
+            patience.as_secs()
         ))),
         Ok(Err(e)) => Err(AttemptError::NoVerdict(e.to_string())),
         Ok(Ok(received)) => match received.message {

@@ -76,6 +76,7 @@ impl Place {
             deny_users: vec!["root".into()],
             minimum_uid: 1000,
             valid_shell: true,
+            pam_rights: ipc::account::Rights::READ_WRITE,
             i2ftp_key: None,
         }
     }

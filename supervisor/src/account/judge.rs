@@ -2,6 +2,10 @@
 //!
 //! An unknown name costs the same work as a wrong password: it is judged against a stored hash
 //! whose result is thrown away, and every reason but success is given only after that work.
+#![allow(
+    clippy::result_large_err,
+    reason = "a verdict is made once in the life of this process; `?` carries the refusals"
+)]
 
 use std::net::IpAddr;
 
@@ -16,7 +20,7 @@ use super::{
     password,
     record::Record,
     second_factor::{self, DIGITS, Judgement},
-    store::Store,
+    store::{SecondFactor, Store},
 };
 
 /// Everything an attempt is judged by.
@@ -54,6 +58,17 @@ fn broken(error: impl std::fmt::Display) -> Verdict {
     Verdict::Broken(error.to_string())
 }
 
+#[cfg(feature = "pam")]
+fn pam_verdict(refusal: super::pam::Refusal) -> Verdict {
+    match refusal {
+        super::pam::Refusal::Reason(reason) => refused(reason),
+        super::pam::Refusal::PasswordExpired => Verdict::Expired(
+            "Your password has expired; change it on the host and log in again.".into(),
+        ),
+        super::pam::Refusal::Broken(why) => broken(why),
+    }
+}
+
 /// The two ways to read what was typed: as the password, or as the password with a code glued
 /// behind it.
 struct Typed<'a> {
@@ -88,7 +103,7 @@ impl Circumstances<'_> {
         let record = store.accounts.get(name).filter(|_| self.has(Backend::File));
         let factor = store.second_factors.get(name);
         if record.is_none() && self.has(Backend::Pam) && !denied {
-            return self.pam_password(user, &typed, &store);
+            return self.pam_password(user, &typed, factor);
         }
         let stored = record.and_then(|record| record.password.as_deref());
         let hash = stored.unwrap_or_else(|| decoy(&store, name));
@@ -125,13 +140,8 @@ impl Circumstances<'_> {
         Ok(Verdict::Granted(account))
     }
 
-    fn code(
-        &self,
-        name: &str,
-        factor: &super::store::SecondFactor,
-        code: &[u8],
-    ) -> Result<(), Verdict> {
-        let now = u64::try_from(self.now.unix_timestamp()).unwrap_or(0);
+    fn code(&self, name: &str, factor: &SecondFactor, code: &[u8]) -> Result<(), Verdict> {
+        let now = self.unix_seconds();
         let directory = &self.settings.state_directory;
         match second_factor::judge(directory, name, factor, code, now).map_err(broken)? {
             Judgement::Right => Ok(()),
@@ -156,15 +166,60 @@ impl Circumstances<'_> {
         record.account(user).map_err(|e| refused(format!("unusable-account: {e}")))
     }
 
+    #[cfg(feature = "pam")]
+    fn pam(&self) -> super::pam::Pam<'_> {
+        super::pam::Pam { settings: self.settings, client: self.client }
+    }
+
+    /// A PAM user. A code glued behind is told by being right, so that PAM is asked once and counts
+    /// one failure at most.
+    #[cfg(feature = "pam")]
+    fn pam_password(
+        &self,
+        user: &UserName,
+        typed: &Typed<'_>,
+        factor: Option<&SecondFactor>,
+    ) -> Result<Verdict, Verdict> {
+        let now = self.unix_seconds();
+        let glued = match (factor, typed.glued) {
+            (Some(factor), Some((before, code)))
+                if second_factor::is_right(factor, code, now).map_err(broken)? =>
+            {
+                Some((before, code))
+            }
+            (Some(_) | None, Some(_) | None) => None,
+        };
+        let password = glued.map_or(typed.whole, |(before, _)| before);
+        self.pam().password(user, password).map_err(pam_verdict)?;
+        let account = self.pam_account(user)?;
+        match (factor, glued) {
+            (None, _) => Ok(Verdict::Granted(account)),
+            (Some(_), None) => Ok(Verdict::NeedSecondFactor),
+            (Some(factor), Some((_, code))) => {
+                self.code(user.as_str(), factor, code).map(|()| Verdict::Granted(account))
+            }
+        }
+    }
+
+    #[cfg(feature = "pam")]
+    fn pam_account(&self, user: &UserName) -> Result<Account, Verdict> {
+        if !self.has(Backend::Pam) {
+            return Err(refused("unknown-user"));
+        }
+        self.pam().account(user).map_err(pam_verdict)
+    }
+
+    #[cfg(not(feature = "pam"))]
     fn pam_password(
         &self,
         _user: &UserName,
         _typed: &Typed<'_>,
-        _store: &Store,
+        _factor: Option<&SecondFactor>,
     ) -> Result<Verdict, Verdict> {
         Err(broken("this build of bulkhead has no PAM; take \"pam\" out of [auth] backends"))
     }
 
+    #[cfg(not(feature = "pam"))]
     fn pam_account(&self, _user: &UserName) -> Result<Account, Verdict> {
         Err(refused("unknown-user"))
     }
@@ -191,6 +246,10 @@ impl Circumstances<'_> {
     #[expect(clippy::cast_precision_loss, reason = "the protocol counts time in doubles")]
     fn unix_time(&self) -> f64 {
         self.now.unix_timestamp_nanos() as f64 / 1e9
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        u64::try_from(self.now.unix_timestamp()).unwrap_or(0)
     }
 
     fn has(&self, backend: Backend) -> bool {

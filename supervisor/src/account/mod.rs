@@ -1,6 +1,8 @@
 //! Accounts: the account file, password hashes, and who may log in without a password.
 
 pub mod judge;
+#[cfg(feature = "pam")]
+mod pam;
 pub mod password;
 pub mod record;
 pub mod second_factor;

@@ -105,6 +105,16 @@ pub fn judge(
     Ok(Judgement::Right)
 }
 
+/// Whether a code is one of this moment; used or not, and without using it.
+///
+/// # Errors
+/// When the secret is damaged.
+#[cfg(feature = "pam")]
+pub fn is_right(factor: &SecondFactor, code: &[u8], now: u64) -> Result<bool, SecondFactorError> {
+    let code = String::from_utf8_lossy(code);
+    Ok(generator(factor, SKEW)?.check(&code, now).is_some())
+}
+
 fn judge_recovery(
     state_directory: &Path,
     name: &str,

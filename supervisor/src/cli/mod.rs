@@ -3,8 +3,8 @@
 mod console;
 pub mod operator;
 mod serve;
-mod try_serve;
 mod totp;
+mod try_serve;
 mod user;
 
 use std::{

@@ -143,7 +143,6 @@ impl Builder<'_> {
             backends,
             users_file: self.path("auth", "users_file").unwrap_or_default(),
             pam_service: self.text("auth", "pam_service"),
-            pam_session: self.flag("auth", "pam_session"),
             allow_groups: self.texts("auth", "allow_groups"),
             deny_users: self.texts("auth", "deny_users"),
             minimum_uid: self.small("auth", "minimum_uid"),

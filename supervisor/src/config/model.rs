@@ -112,8 +112,6 @@ pub struct Auth {
     pub users_file: PathBuf,
     /// PAM service.
     pub pam_service: String,
-    /// Whether a PAM session is opened and closed.
-    pub pam_session: bool,
     /// PAM: groups that may log in; empty: all.
     pub allow_groups: Vec<String>,
     /// Names that may not log in.
@@ -324,6 +322,7 @@ impl Config {
             deny_users: self.auth.deny_users.clone(),
             minimum_uid: self.auth.minimum_uid,
             valid_shell: self.auth.valid_shell,
+            pam_rights: self.auth.pam_rights,
             i2ftp_key: self.i2ftp.as_ref().map(|i2ftp| i2ftp.key.clone()),
         }
     }

@@ -133,7 +133,6 @@ pub const KEYS: &[Key] = &[
     key("auth", "backends", ListOf(&["file", "pam"]), "[\"file\"]", "Where accounts are looked up, in this order.", "[\"file\", \"pam\"]"),
     key("auth", "users_file", Path, "\"/etc/bulkhead/users.toml\"", "The account file, managed by `bulkhead user`.", "\"/etc/bulkhead/users.toml\""),
     key("auth", "pam_service", Text, "\"bulkhead\"", "Name of the PAM service (a file in /etc/pam.d).", "\"bulkhead\""),
-    key("auth", "pam_session", Flag, "false", "Whether a PAM session is opened and closed around the login.", "true"),
     key("auth", "allow_groups", Texts, "[]", "PAM: groups whose members may log in; empty: everybody.", "[\"ftpusers\"]"),
     key("auth", "deny_users", Texts, "[\"root\"]", "Names that may not log in, whichever backend knows them.", "[\"root\", \"backup\"]"),
     key("auth", "minimum_uid", UpTo(u32::MAX as u64), "1000", "PAM: the smallest uid that may log in. uid 0 never may.", "500"),
