@@ -54,8 +54,10 @@ enum State {
 /// Makes lines of bytes.
 #[derive(Debug)]
 pub struct LineReader {
-    /// What came in and belongs to no finished line, raw.
+    /// What came in, raw.
     raw: Vec<u8>,
+    /// Where in `raw` the unfinished line begins; what stands before has been wiped.
+    start: usize,
     /// How much of `raw` has been looked at.
     seen: usize,
     /// The unfinished line, Telnet undone.
@@ -79,6 +81,7 @@ impl LineReader {
     pub fn new() -> Self {
         LineReader {
             raw: Vec::new(),
+            start: 0,
             seen: 0,
             text: Vec::new(),
             state: State::Text,
@@ -91,14 +94,16 @@ impl LineReader {
 
     /// How many bytes may be fed now. 0: take lines first (there is one).
     pub fn room(&self) -> usize {
-        READ_AHEAD.saturating_sub(self.raw.len())
+        READ_AHEAD.saturating_sub(self.raw.len() - self.start)
     }
 
     /// Takes in what was read; answers how many bytes it took, at most [`room`](Self::room).
     /// The caller wipes its own buffer.
     pub fn feed(&mut self, bytes: &[u8]) -> usize {
         let take = bytes.len().min(self.room());
-        self.raw.reserve_exact(take.max(READ_AHEAD.min(512)));
+        self.make_room();
+        // All of it at once: a vector that grows leaves copies behind that nobody wipes.
+        self.raw.reserve_exact(READ_AHEAD.saturating_sub(self.raw.len()));
         self.raw.extend(bytes.iter().take(take));
         take
     }
@@ -111,27 +116,27 @@ impl LineReader {
             if ended {
                 return Some(self.finish());
             }
-            if self.text.len() > MAX_LINE || self.seen >= READ_AHEAD {
+            if self.text.len() > MAX_LINE || self.seen - self.start >= READ_AHEAD {
                 self.skipping = true;
-            }
-            if self.skipping {
                 self.text.zeroize();
-                self.forget_seen();
             }
+        }
+        if self.skipping {
+            self.forget_seen();
         }
         None
     }
 
     /// Whether a part of a line is held, or lines that were not taken yet.
     pub fn has_pending(&self) -> bool {
-        !self.raw.is_empty()
+        self.start < self.raw.len()
     }
 
     /// Takes out what was fed and belongs to no line that was taken, raw, for whoever reads on.
     /// At most [`READ_AHEAD`] bytes. The reader is as new afterwards.
     pub fn take_pending(&mut self) -> Vec<u8> {
+        self.make_room();
         let pending = std::mem::take(&mut self.raw);
-        self.text.zeroize();
         *self = LineReader::new();
         pending
     }
@@ -149,13 +154,13 @@ impl LineReader {
                 CR => self.state = State::Cr,
                 IAC => self.state = State::Iac,
                 NUL => self.nul = true,
-                _ => self.text.push(byte),
+                _ => self.push(byte),
             },
             State::Cr => {
                 self.state = State::Text;
                 match byte {
                     LF => return true,
-                    NUL => self.text.push(CR),
+                    NUL => self.push(CR),
                     _ => {
                         self.lone_cr = true;
                         return self.take(byte);
@@ -165,7 +170,7 @@ impl LineReader {
             State::Iac => {
                 self.state = State::Text;
                 match byte {
-                    IAC => self.text.push(IAC),
+                    IAC => self.push(IAC),
                     DO | DONT | WILL | WONT => self.state = State::Option(byte),
                     SB => self.state = State::Subnegotiation,
                     // IP, AO, DM, NOP …: nothing to do; ABOR itself follows as a line.
@@ -175,7 +180,7 @@ impl LineReader {
                         // client did not double; before a verb it is what remains of an urgent
                         // IAC DM whose last byte travelled out of band.
                         if !self.text.is_empty() {
-                            self.text.push(IAC);
+                            self.push(IAC);
                         }
                         return self.take(byte);
                     }
@@ -206,6 +211,18 @@ impl LineReader {
         false
     }
 
+    /// Adds a byte to the line. Grows it by hand, because what it grew out of has to be wiped.
+    fn push(&mut self, byte: u8) {
+        if self.text.len() == self.text.capacity() {
+            let at_hand = self.raw.len().saturating_sub(self.seen);
+            let mut larger = Vec::with_capacity((self.text.len() * 2).max(at_hand + 1).max(16));
+            larger.extend_from_slice(&self.text);
+            self.text.zeroize();
+            self.text = larger;
+        }
+        self.text.push(byte);
+    }
+
     /// The line that has just ended; the reader stands at the beginning of the next.
     fn finish(&mut self) -> Line {
         self.forget_seen();
@@ -226,15 +243,28 @@ impl LineReader {
         line
     }
 
-    /// Drops the raw bytes that were looked at, and wipes what they leave behind.
+    /// Wipes the raw bytes that were looked at.
     fn forget_seen(&mut self) {
-        let rest = self.raw.len() - self.seen;
-        self.raw.copy_within(self.seen.., 0);
-        if let Some(stale) = self.raw.get_mut(rest..) {
+        if let Some(seen) = self.raw.get_mut(self.start..self.seen) {
+            seen.zeroize();
+        }
+        self.start = self.seen;
+    }
+
+    /// Moves what is not forgotten to the front. Done before more is taken in and not for each
+    /// line, so that many short lines cost no more than one long.
+    fn make_room(&mut self) {
+        if self.start == 0 {
+            return;
+        }
+        let held = self.raw.len() - self.start;
+        self.raw.copy_within(self.start.., 0);
+        if let Some(stale) = self.raw.get_mut(held..) {
             stale.zeroize();
         }
-        self.raw.truncate(rest);
-        self.seen = 0;
+        self.raw.truncate(held);
+        self.seen -= self.start;
+        self.start = 0;
     }
 }
 

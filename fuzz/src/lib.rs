@@ -1,0 +1,2 @@
+//! The invariants that the fuzz targets check.
+pub mod invariants;
