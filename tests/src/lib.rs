@@ -2,3 +2,4 @@
 //! directory of their own, speaks to them over the wire, and looks at their processes from outside.
 
 pub mod harness;
+pub mod hostile_worker;

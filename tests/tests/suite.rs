@@ -1,11 +1,26 @@
 //! Every whole-program test, in one binary: each module is a topic.
 
+mod binaries;
 mod first_light;
+mod hostile_workers;
+mod identities;
+mod resilience;
 
+use bulkhead_tests::hostile_worker;
 use libtest_mimic::Arguments;
 
 fn main() {
+    // A copy of this program takes the worker's place in the tests of hostile peers.
+    if hostile_worker::is_cast() {
+        hostile_worker::play();
+    }
     let arguments = Arguments::from_args();
-    let tests = [first_light::tests()].into_iter().flatten().collect();
-    libtest_mimic::run(&arguments, tests).exit();
+    let tests = [
+        binaries::tests(),
+        first_light::tests(),
+        hostile_workers::tests(),
+        identities::tests(),
+        resilience::tests(),
+    ];
+    libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit();
 }

@@ -30,6 +30,8 @@ pub struct Server {
     pub accounts: Vec<Account>,
     /// Its configuration.
     pub settings: Settings,
+    /// Where its binaries are.
+    pub binaries: PathBuf,
     child: Option<Child>,
     address: Option<SocketAddr>,
 }
@@ -42,7 +44,8 @@ impl Server {
         fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755)).unwrap();
         fs::create_dir(scratch.path().join("state")).unwrap();
         let settings = Settings::for_tests(scratch.path());
-        Server { scratch, accounts: Vec::new(), settings, child: None, address: None }
+        let accounts = Vec::new();
+        Server { scratch, accounts, settings, binaries: dist(), child: None, address: None }
     }
 
     /// A running server with one account that may do everything, `alice`.
@@ -81,7 +84,7 @@ impl Server {
         self.write_configuration();
         let before = self.events("serving").len();
         let stderr = fs::File::create(self.path("stderr")).unwrap();
-        let child = Command::new(dist().join("bulkhead"))
+        let child = Command::new(self.binaries.join("bulkhead"))
             .arg("--config")
             .arg(self.path("bulkhead.toml"))
             .arg("serve")
@@ -89,7 +92,7 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(stderr)
             .spawn()
-            .unwrap_or_else(|e| panic!("{}: {e}", dist().join("bulkhead").display()));
+            .unwrap_or_else(|e| panic!("{}: {e}", self.binaries.display()));
         self.child = Some(child);
         self.address = Some(eventually("the server to listen", || {
             if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
@@ -137,7 +140,7 @@ impl Server {
 
     /// Runs `bulkhead --config FILE ARGUMENTS` with an input.
     pub fn bulkhead_with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
-        let mut child = Command::new(dist().join("bulkhead"))
+        let mut child = Command::new(self.binaries.join("bulkhead"))
             .arg("--config")
             .arg(self.path("bulkhead.toml"))
             .args(arguments)

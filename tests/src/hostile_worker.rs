@@ -1,0 +1,283 @@
+//! A worker that has been taken over: the test program itself, put in the place of
+//! `bulkhead-worker`. It raises no sandbox and does to the supervisor what its scenario says; then it
+//! neither ends nor listens, so that only being killed gets rid of it.
+//!
+//! The scenario is a file beside the program: stage, moment and deed, a word each on one line. For
+//! the other stage, or without a scenario, it becomes the honest worker beside it.
+
+use std::{
+    fs,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use ipc::{
+    Channel, Message,
+    bounded::{Bytes, Secret, UserName},
+    fdpass,
+    gate::{AuthResult, GateClosed, GateToSupervisor, Protection, SupervisorToGate},
+    process::{LockdownFailure, SandboxReport},
+    session::{
+        Event, SessionClosed, SessionToSupervisor, SupervisorToSession, Transfer, TransferKind,
+    },
+};
+
+/// Name of the program that is played.
+pub const PROGRAM: &str = "bulkhead-worker";
+/// Name of the honest one beside it.
+pub const HONEST: &str = "honest-worker";
+/// Name of the scenario file beside it.
+pub const SCENARIO: &str = "scenario";
+
+/// Deeds that any process with a channel can do.
+pub const RAW_DEEDS: [&str; 9] = [
+    "garbage",
+    "trailing",
+    "empty",
+    "oversize",
+    "descriptor",
+    "descriptors",
+    "last-words",
+    "exit",
+    "die",
+];
+
+/// The messages of a gate, by the names of the deeds that send them.
+pub const GATE_DEEDS: [&str; 9] = [
+    "ready",
+    "failed",
+    "authenticate",
+    "authenticate-twice",
+    "second-factor",
+    "knock",
+    "proof",
+    "handover",
+    "closed",
+];
+
+/// The messages of a session, by the names of the deeds that send them.
+pub const SESSION_DEEDS: [&str; 10] = [
+    "ready",
+    "failed",
+    "events",
+    "need-helper",
+    "need-keeper",
+    "who",
+    "issue-ticket",
+    "redeem-ticket",
+    "close-ticket",
+    "closed",
+];
+
+/// Whether this program was put in the place of the worker.
+pub fn is_cast() -> bool {
+    std::env::current_exe().is_ok_and(|path| path.file_name().is_some_and(|n| n == PROGRAM))
+}
+
+/// Plays the scenario. Never returns.
+pub fn play() -> ! {
+    let place = std::env::current_exe().unwrap().parent().unwrap().to_path_buf();
+    let stage = std::env::args().nth(1).unwrap_or_default();
+    let text = fs::read_to_string(place.join(SCENARIO)).unwrap_or_default();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words.as_slice() {
+        [wanted, moment, deed] if *wanted == stage && stage == "gate" => play_gate(moment, deed),
+        [wanted, moment, deed] if *wanted == stage => play_session(moment, deed),
+        _ => become_honest(&place, &stage),
+    }
+}
+
+fn become_honest(place: &Path, stage: &str) -> ! {
+    let error = Command::new(place.join(HONEST)).arg(stage).exec();
+    panic!("the honest worker cannot be started: {error}");
+}
+
+/// A directory of binaries in which the worker is hostile, out of the real ones in `dist`.
+pub fn stage_set(place: PathBuf, dist: &Path) -> PathBuf {
+    fs::create_dir(&place).unwrap();
+    for program in ["bulkhead", "bulkhead-helper"] {
+        fs::copy(dist.join(program), place.join(program)).unwrap();
+    }
+    fs::copy(dist.join(PROGRAM), place.join(HONEST)).unwrap();
+    fs::copy(std::env::current_exe().unwrap(), place.join(PROGRAM)).unwrap();
+    place
+}
+
+fn report() -> SandboxReport {
+    SandboxReport { landlock_abi: 7, landlock_missing: Vec::new(), system_calls: 16 }
+}
+
+fn stay() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+type Gate = Channel<GateToSupervisor, SupervisorToGate>;
+
+fn play_gate(moment: &str, deed: &str) -> ! {
+    let channel: Gate = Channel::from_fd(fdpass::inherited_channel().unwrap());
+    // Boot.
+    channel.recv().unwrap();
+    if moment == "before-ready" {
+        do_gate(&channel, deed);
+    }
+    channel.send(&GateToSupervisor::Ready(report()), &[]).unwrap();
+    if moment == "waiting" {
+        do_gate(&channel, deed);
+    }
+    // Serve. The descriptor stays open, as a captured gate would keep it.
+    let _serve = channel.recv().unwrap();
+    if moment == "serving" {
+        do_gate(&channel, deed);
+    }
+    // The harness has an account `alice` with this password, so the login is granted.
+    channel.send(&authenticate("alice", "alice-secret-1"), &[]).unwrap();
+    let answer = channel.recv().unwrap().message;
+    assert!(matches!(answer, SupervisorToGate::AuthResult(AuthResult::Granted)), "{answer:?}");
+    do_gate(&channel, deed)
+}
+
+fn authenticate(user: &str, password: &str) -> GateToSupervisor {
+    GateToSupervisor::Authenticate {
+        user: UserName::try_from(user.to_owned()).unwrap(),
+        password: secret(password),
+        tls: false,
+        host: None,
+        client_certificate: None,
+    }
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::try_from(text.as_bytes().to_vec()).unwrap()
+}
+
+fn failure() -> LockdownFailure {
+    LockdownFailure { layer: "seccomp".into(), reason: "forged\nevent=login".into() }
+}
+
+fn do_gate(channel: &Gate, deed: &str) -> ! {
+    let bytes = |length| Bytes::try_from(vec![7; length]).unwrap();
+    let message = match deed {
+        "ready" => GateToSupervisor::Ready(report()),
+        "failed" => GateToSupervisor::Failed(failure()),
+        "authenticate" => authenticate("mallory", "wrong"),
+        "authenticate-twice" => {
+            channel.send(&authenticate("mallory", "wrong"), &[]).ok();
+            authenticate("alice", "alice-secret-1")
+        }
+        "second-factor" => GateToSupervisor::SecondFactor { code: secret("123456") },
+        "knock" => GateToSupervisor::I2ftpKnock { key: [7; 16] },
+        "proof" => GateToSupervisor::I2ftpProof { nonce: bytes(64), proof: bytes(64) },
+        "handover" => GateToSupervisor::Handover {
+            unread: Bytes::default(),
+            protection: Protection::Tls {
+                resumption: Vec::new(),
+                private_data: true,
+                pbsz: true,
+                version: "forged\nline".into(),
+                cipher: "none".into(),
+            },
+        },
+        "closed" => {
+            GateToSupervisor::Closed(GateClosed::Failed("forged\nevent=login account=root".into()))
+        }
+        raw => do_raw(channel.as_fd(), raw, &message_frame(&authenticate("mallory", "wrong"))),
+    };
+    channel.send(&message, &[]).ok();
+    stay()
+}
+
+type Session = Channel<SessionToSupervisor, SupervisorToSession>;
+
+fn play_session(moment: &str, deed: &str) -> ! {
+    let channel: Session = Channel::from_fd(fdpass::inherited_channel().unwrap());
+    // Boot.
+    channel.recv().unwrap();
+    if moment == "before-ready" {
+        do_session(&channel, deed);
+    }
+    channel.send(&SessionToSupervisor::Ready(report()), &[]).unwrap();
+    if moment == "waiting" {
+        do_session(&channel, deed);
+    }
+    // Control.
+    let _control = channel.recv().unwrap();
+    do_session(&channel, deed)
+}
+
+fn do_session(channel: &Session, deed: &str) -> ! {
+    let path = || Bytes::try_from(b"a\nforged event=login".to_vec()).unwrap();
+    let message = match deed {
+        "ready" => SessionToSupervisor::Ready(report()),
+        "failed" => SessionToSupervisor::Failed(failure()),
+        "events" => SessionToSupervisor::Events(vec![
+            Event::Transfer(Transfer {
+                kind: TransferKind::Upload,
+                path: path(),
+                bytes: u64::MAX,
+                micros: u64::MAX,
+                complete: true,
+                tls: true,
+            });
+            20
+        ]),
+        "need-helper" => {
+            for _ in 0..200 {
+                channel.try_send(&SessionToSupervisor::NeedHelper, &[]).ok();
+            }
+            SessionToSupervisor::NeedHelper
+        }
+        "need-keeper" => {
+            for _ in 0..200 {
+                channel.try_send(&SessionToSupervisor::NeedKeeper, &[]).ok();
+            }
+            SessionToSupervisor::NeedKeeper
+        }
+        "who" => SessionToSupervisor::Who,
+        "issue-ticket" => SessionToSupervisor::IssueTicket { path: path(), upload: true, size: 1 },
+        "redeem-ticket" => SessionToSupervisor::RedeemTicket { id: [7; 16] },
+        "close-ticket" => SessionToSupervisor::CloseTicket { id: [7; 16] },
+        "closed" => SessionToSupervisor::Closed(SessionClosed::Failed("forged\nline".into())),
+        raw => do_raw(channel.as_fd(), raw, &message_frame(&SessionToSupervisor::Who)),
+    };
+    channel.send(&message, &[]).ok();
+    stay()
+}
+
+/// The frame of a message, as the channel sends it.
+fn message_frame<M: Message>(message: &M) -> Vec<u8> {
+    let (ours, theirs): (OwnedFd, OwnedFd) = fdpass::seqpacket_pair().unwrap();
+    Channel::<M, M>::from_fd(ours).send(message, &[]).unwrap();
+    let mut frame = vec![0; M::MAX_BYTES];
+    let length = fdpass::receive(theirs.as_fd(), &mut frame, false).unwrap().bytes;
+    frame.truncate(length);
+    frame
+}
+
+fn do_raw(channel: std::os::fd::BorrowedFd<'_>, deed: &str, frame: &[u8]) -> ! {
+    let send = |bytes: &[u8], fds: &[_]| {
+        fdpass::send(channel, bytes, fds, false).ok();
+    };
+    match deed {
+        "garbage" => send(&[0, 250, 251, 252, 253], &[]),
+        "trailing" => send(&[frame, &[0]].concat(), &[]),
+        "empty" => send(&[], &[]),
+        "oversize" => send(&vec![0; 150_000], &[]),
+        "descriptor" => send(frame, &[channel]),
+        "descriptors" => send(frame, &[channel; 253]),
+        "last-words" => send(&[1, 59, 0, 0, 0], &[]),
+        "exit" => ipc::last_words::leave(0),
+        "die" => {
+            let own = nix::unistd::getpid();
+            nix::sys::signal::kill(own, nix::sys::signal::Signal::SIGKILL).ok();
+        }
+        unknown => panic!("no such deed: {unknown}"),
+    }
+    stay()
+}
