@@ -39,6 +39,8 @@ pub enum SupervisorToKeeper {
         /// Number of the key.
         key: KeyId,
     },
+    /// Another keeper has taken over: end when the last signing channel has closed.
+    Retire,
     /// One descriptor: a signing channel.
     Attach {
         /// For whom.
@@ -56,7 +58,9 @@ impl Message for SupervisorToKeeper {
         match self {
             SupervisorToKeeper::Load { .. } => 2..=2,
             SupervisorToKeeper::Attach { .. } => 1..=1,
-            SupervisorToKeeper::Boot { .. } | SupervisorToKeeper::Forget { .. } => 0..=0,
+            SupervisorToKeeper::Boot { .. }
+            | SupervisorToKeeper::Forget { .. }
+            | SupervisorToKeeper::Retire => 0..=0,
         }
     }
 }
@@ -74,7 +78,12 @@ pub enum CertificateFile {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum KeeperToSupervisor {
     /// The sandbox is up.
-    Ready(SandboxReport),
+    Ready {
+        /// What it is made of.
+        report: SandboxReport,
+        /// Whether the keys cannot reach the swap space.
+        memory_locked: bool,
+    },
     /// It is not, and the keeper ends.
     Failed(LockdownFailure),
     /// A key was loaded.

@@ -14,7 +14,7 @@ use ipc::{
     Channel,
     account::SessionId,
     gate::{Certificate, GateTls},
-    keeper::{KeeperToSupervisor, KeyId, Sign, Signed, SupervisorToKeeper},
+    keeper::{CertificateFile, KeeperToSupervisor, KeyId, Sign, Signed, SupervisorToKeeper},
     process::SandboxReport,
 };
 
@@ -84,7 +84,17 @@ pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
     };
     channel.send(&boot, &[]).await.map_err(|e| failed(&e))?;
     let report = match receive(&channel).await.map_err(|e| failed(&e))? {
-        KeeperToSupervisor::Ready(report) => report,
+        KeeperToSupervisor::Ready { report, memory_locked } => {
+            if !memory_locked {
+                tracing::warn!(
+                    event = "memory-not-locked",
+                    role = "keeper",
+                    "the private keys may reach the swap space: set LimitMEMLOCK=256M (systemd) or \
+                     `ulimit -l 262144`, or encrypt the swap space"
+                );
+            }
+            report
+        }
         KeeperToSupervisor::Failed(failure) => {
             return Err(BootError::Lockdown { role: "keeper", failure });
         }
@@ -146,12 +156,15 @@ async fn load(
             );
             Ok(Certificate { key, chain, schemes, names })
         }
-        KeeperToSupervisor::NotLoaded { reason, .. } => Err(format!(
-            "certificate {} with key {}: {reason}",
-            certificate.display(),
-            private_key.display()
-        )),
-        KeeperToSupervisor::Ready(_)
+        KeeperToSupervisor::NotLoaded { file, reason, .. } => Err(match file {
+            CertificateFile::Certificate => {
+                format!("[tls] certificate: {}: {reason}", certificate.display())
+            }
+            CertificateFile::PrivateKey => {
+                format!("[tls] private_key: {}: {reason}", private_key.display())
+            }
+        }),
+        KeeperToSupervisor::Ready { .. }
         | KeeperToSupervisor::Failed(_)
         | KeeperToSupervisor::Violation { .. } => Err("it spoke out of turn".into()),
     }
@@ -163,7 +176,12 @@ async fn load(
 /// # Errors
 /// As [`start`]; the old keeper then stays.
 pub async fn renew(server: &Rc<Server>) -> Result<(), BootError> {
+    let old = server.keeper.channel.borrow().clone();
     let child = start(server).await?;
+    if let Some(old) = old {
+        // A keeper that is gone has nothing to retire from.
+        drop(old.try_send(&SupervisorToKeeper::Retire, &[]));
+    }
     server.renew_gates();
     tokio::task::spawn_local(watch(Rc::clone(server), child));
     Ok(())
@@ -230,7 +248,7 @@ async fn listen(server: &Rc<Server>, channel: &KeeperChannel) -> String {
                 server.end_session(session, "421 The session broke the rules of its channel.");
             }
             Ok(
-                KeeperToSupervisor::Ready(_)
+                KeeperToSupervisor::Ready { .. }
                 | KeeperToSupervisor::Failed(_)
                 | KeeperToSupervisor::Loaded { .. }
                 | KeeperToSupervisor::NotLoaded { .. },

@@ -51,6 +51,7 @@ fn start(config: Config, hooks: Hooks) -> Result<(), String> {
     let listeners = open_listeners(&config)?;
     let control = operator::open(&config)?;
     raise_descriptor_limit(config.maximum_clients);
+    raise_locked_memory_limit();
     let _locked_down = lock_down(&config)?;
     LocalSet::new().block_on(&runtime, async {
         let server = Server::new(config, programs, privileged);
@@ -77,6 +78,18 @@ fn open_listeners(config: &Config) -> Result<Vec<Listener>, String> {
     }
     let reasons: Vec<String> = failed.into_iter().filter_map(Result::err).collect();
     Err(reasons.join("; "))
+}
+
+/// The keeper locks all of its memory, and has no capability that would let it pass the limit.
+fn raise_locked_memory_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let wanted = crate::roles::keeper::LOCKED_MEMORY;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_MEMLOCK)
+        && soft < wanted
+    {
+        // Not allowed rootless; the keeper then says that its memory is not locked.
+        drop(setrlimit(Resource::RLIMIT_MEMLOCK, wanted, wanted.max(hard)));
+    }
 }
 
 /// A client takes up to five descriptors of the supervisor: connection, two channels, relay.

@@ -57,6 +57,9 @@ enum Command {
     /// Judge one attempt to log in; started by the server.
     #[command(hide = true)]
     Authenticator,
+    /// Hold the TLS private keys and sign; started by the server.
+    #[command(hide = true)]
+    Keeper,
 }
 
 /// What a command ends with when it fails: printed with all its causes.
@@ -88,6 +91,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Drain => Ok(operator::drain(&load(config)?)?),
         Command::Penalties(command) => Ok(operator::penalties(&load(config)?, &command)?),
         Command::Authenticator => Ok(crate::roles::authenticator::run()),
+        Command::Keeper => Ok(crate::roles::keeper::run()),
     }
 }
 

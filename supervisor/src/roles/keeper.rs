@@ -13,7 +13,8 @@ mod key;
 use std::{
     collections::BTreeMap,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
+    process::ExitCode,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -21,11 +22,16 @@ use ipc::{
     Channel, ChannelError,
     account::SessionId,
     bounded::Bytes,
+    fdpass,
     keeper::{KeeperToSupervisor, KeyId, Sign, Signed, SupervisorToKeeper},
+    last_words,
 };
+use policy::{Features, LockedDown, Role};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
+    mm::{MlockAllFlags, mlockall},
+    process::{Resource, getrlimit},
 };
 
 use key::PrivateKey;
@@ -35,16 +41,80 @@ type Supervisor = Channel<KeeperToSupervisor, SupervisorToKeeper>;
 /// The keeper's side of a signing channel.
 type Client = Channel<Signed, Sign>;
 
+/// The limit of locked memory the supervisor gives its keeper, in bytes; `policy/roles/keeper.toml`
+/// keeps it.
+pub const LOCKED_MEMORY: u64 = 256 << 20;
+
 /// Signatures a channel may have at once before it is slowed down.
 const BURST: u32 = 64;
 /// Time in which a channel that was slowed down earns one more signature.
 const EARN: Duration = Duration::from_millis(5);
+
+/// Runs the keeper until the supervisor ends it. It ends with exit_group alone, which is all its
+/// policy allows.
+pub fn run() -> ExitCode {
+    let ended = boot().and_then(|keeper| match keeper {
+        Some(mut keeper) => keeper.serve(),
+        None => Ok(()),
+    });
+    last_words::leave(i32::from(ended.is_err()))
+}
+
+/// Locks memory and process down; `None` when that failed and the supervisor has been told.
+fn boot() -> Result<Option<Keeper>, ChannelError> {
+    fdpass::close_from(3)?;
+    last_words::install(0)?;
+    let supervisor: Supervisor = Channel::from_fd(fdpass::inherited_channel()?);
+    let SupervisorToKeeper::Boot { confinement } = supervisor.recv()?.message else {
+        return Err(ChannelError::Garbage("the first message was not Boot".into()));
+    };
+    warm_up();
+    let memory_locked = lock_memory();
+    let locked = match policy::lockdown(Role::Keeper, &confinement, Features::NONE, None) {
+        Ok(locked) => locked,
+        Err(failure) => {
+            supervisor.send(&KeeperToSupervisor::Failed(failure), &[])?;
+            return Ok(None);
+        }
+    };
+    let report = locked.report().clone();
+    supervisor.send(&KeeperToSupervisor::Ready { report, memory_locked }, &[])?;
+    Ok(Some(Keeper {
+        supervisor,
+        keys: BTreeMap::new(),
+        signing: Vec::new(),
+        retiring: false,
+        _locked: Some(locked),
+    }))
+}
+
+/// Has aws-lc set itself up: it looks at the processor, seeds its random generator, and wakes other
+/// threads there might be with futex(2) after each of its tables is made. It can do none of this
+/// under the policy.
+fn warm_up() {
+    let mut seed = [0; 32];
+    // Whatever fails here fails again, and is told, when a key is loaded or used.
+    drop(aws_lc_rs::rand::fill(&mut seed));
+    key::warm_up();
+}
+
+/// Keeps everything this process has and will have in memory out of the swap space, and says
+/// whether it could. The limit must hold all of the program; a lower one would let the first larger
+/// allocation fail, so then the keeper does without.
+fn lock_memory() -> bool {
+    getrlimit(Resource::Memlock).current.is_none_or(|limit| limit >= LOCKED_MEMORY)
+        && mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE).is_ok()
+}
 
 /// Everything the keeper knows: the keys, and who may use them.
 struct Keeper {
     supervisor: Supervisor,
     keys: BTreeMap<KeyId, PrivateKey>,
     signing: Vec<Signing>,
+    /// Another keeper has taken over; this one ends with its last signing channel.
+    retiring: bool,
+    /// Proof that the sandbox is up; tests serve without one.
+    _locked: Option<LockedDown>,
 }
 
 /// A signing channel and what is left to it.
@@ -93,7 +163,7 @@ enum End {
 impl Keeper {
     /// Serves until the supervisor closes its channel.
     fn serve(&mut self) -> Result<(), ChannelError> {
-        loop {
+        while !(self.retiring && self.signing.is_empty()) {
             let (supervisor, ready) = self.wait()?;
             self.answer_signing(&ready);
             if supervisor {
@@ -105,6 +175,7 @@ impl Keeper {
                 }
             }
         }
+        Ok(())
     }
 
     /// Waits; says whether the supervisor has sent something, and which signing channels have. A
@@ -146,6 +217,10 @@ impl Keeper {
             SupervisorToKeeper::Load { key } => self.answer_load(key, fds),
             SupervisorToKeeper::Forget { key } => {
                 self.keys.remove(&key);
+                Ok(())
+            }
+            SupervisorToKeeper::Retire => {
+                self.retiring = true;
                 Ok(())
             }
             SupervisorToKeeper::Attach { session, signatures, tls12 } => {
@@ -193,7 +268,7 @@ impl Keeper {
     /// Answers one request of each ready channel, so that a busy one cannot starve the others, and
     /// lets go of those that end.
     fn answer_signing(&mut self, ready: &[bool]) {
-        let Keeper { supervisor, keys, signing } = self;
+        let Keeper { supervisor, keys, signing, .. } = self;
         let mut ready = ready.iter();
         signing.retain_mut(|signing| {
             if !ready.next().copied().unwrap_or_default() {

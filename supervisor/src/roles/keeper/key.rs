@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use aws_lc_rs::{
     digest,
     rand::SystemRandom,
-    rsa::KeyPair as RsaKeyPair,
+    rsa::{KeyPair as RsaKeyPair, KeySize},
     signature::{
         ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING,
         ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair,
@@ -136,6 +136,27 @@ impl PrivateKey {
             PrivateKey::Ecdsa(_, key) => key.public_key().as_ref(),
             PrivateKey::Ed25519(key) => key.public_key().as_ref(),
         }
+    }
+}
+
+/// Makes a key of every kind and signs with it, so that everything aws-lc sets up at first use is
+/// set up. The RSA key takes a tenth of a second, once per keeper.
+pub fn warm_up() {
+    let random = SystemRandom::new();
+    if let Ok(key) = RsaKeyPair::generate(KeySize::Rsa2048) {
+        let key = PrivateKey::Rsa(Box::new(key));
+        for scheme in key.schemes() {
+            drop(key.sign(scheme, false, b"warm"));
+        }
+    }
+    for (_, curve) in CURVES {
+        let Ok(made) = EcdsaKeyPair::generate_pkcs8(curve, &random) else { continue };
+        if let Some(PrivateKey::Ecdsa(scheme, key)) = read_pkcs8(made.as_ref()) {
+            drop(PrivateKey::Ecdsa(scheme, key).sign(scheme, true, b"warm"));
+        }
+    }
+    if let Ok(key) = Ed25519KeyPair::generate() {
+        drop(key.try_sign(b"warm"));
     }
 }
 

@@ -1,4 +1,4 @@
-use std::fs::File;
+use std::{fs::File, os::fd::AsFd};
 
 use ipc::process::{Confinement, LandlockDemand};
 
@@ -18,7 +18,14 @@ impl Bench {
     fn start() -> Self {
         let (supervisor, keeper) = Channel::pair().unwrap();
         let ended = std::thread::spawn(move || {
-            Keeper { supervisor: keeper, keys: BTreeMap::new(), signing: Vec::new() }.serve()
+            Keeper {
+                supervisor: keeper,
+                keys: BTreeMap::new(),
+                signing: Vec::new(),
+                retiring: false,
+                _locked: None,
+            }
+            .serve()
         });
         let bench = Bench { supervisor, ended };
         let directory = tempfile::tempdir().unwrap();
@@ -153,4 +160,15 @@ fn ends_with_the_supervisor_and_on_a_second_boot() {
     let confinement = Confinement { identity: None, landlock: LandlockDemand::Required };
     bench.supervisor.send(&SupervisorToKeeper::Boot { confinement }, &[]).unwrap();
     assert!(bench.ended.join().unwrap().is_err());
+}
+
+#[test]
+fn a_retiring_keeper_ends_with_its_last_channel() {
+    let bench = Bench::start();
+    let client = bench.attach(5, true);
+    bench.supervisor.send(&SupervisorToKeeper::Retire, &[]).unwrap();
+    assert!(matches!(ask(&client, KEY, true, verify_input()), Signed::Signature(_)));
+    assert!(!bench.ended.is_finished());
+    drop(client);
+    assert!(bench.ended.join().unwrap().is_ok());
 }
