@@ -59,7 +59,8 @@ impl Census {
     }
 
     /// Address blocks with at least one client now.
-    pub fn blocks(&self) -> usize {
+    #[cfg(test)]
+    fn blocks(&self) -> usize {
         self.blocks.borrow().len()
     }
 }

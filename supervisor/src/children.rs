@@ -134,7 +134,7 @@ impl Children {
             };
             if let Some(tell) = self.waiting.borrow_mut().remove(&pid.as_raw()) {
                 // Nobody may be waiting any longer; the child is reaped all the same.
-                drop(tell.send(ended));
+                tell.send(ended).ok();
             }
         }
     }
@@ -160,7 +160,7 @@ impl Children {
     fn signal(&self, pid: i32, signal: Signal) {
         if self.waiting.borrow().contains_key(&pid) {
             // It may just have ended; then there is nobody to signal, which is what was wanted.
-            drop(kill(Pid::from_raw(pid), signal));
+            kill(Pid::from_raw(pid), signal).ok();
         }
     }
 }

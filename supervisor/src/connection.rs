@@ -69,10 +69,19 @@ pub struct Connection {
     pub entry: Entry,
 }
 
+/// A gate that stayed to relay the control connection of a TLS session.
+#[derive(Debug)]
+pub struct Relay {
+    /// The process.
+    pub child: Child,
+    /// Its channel: nothing is said on it any longer but last words.
+    pub channel: GateChannel,
+}
+
 /// How a gate's part of a connection ended.
 enum GateEnd {
     /// Logged in: the session has the control connection. The gate stays if it is a relay.
-    LoggedIn(Box<ReadySession>, Account, Option<Child>),
+    LoggedIn(Box<ReadySession>, Account, Option<Relay>),
     /// Over, with the reason for the log.
     Over(String),
 }
@@ -121,12 +130,12 @@ async fn gate_part(
     let end = talk_to_gate(connection, &channel, control, orders).await;
     match end {
         Ok((ready, account, true)) => {
-            return GateEnd::LoggedIn(ready, account, Some(child));
+            GateEnd::LoggedIn(ready, account, Some(Relay { child, channel }))
         }
         Ok((ready, account, false)) => {
             drop(channel);
             tokio::task::spawn_local(async move { child.wait_or_kill(GOODBYE_PATIENCE).await });
-            return GateEnd::LoggedIn(ready, account, None);
+            GateEnd::LoggedIn(ready, account, None)
         }
         Err(end) => {
             drop(channel);
@@ -167,13 +176,22 @@ async fn talk_to_gate(
     channel.send(&serve, &fds).await.map_err(GateTalk::Broken)?;
     drop(signing);
     let mut attempts = Attempts::new(connection);
+    let mut deadline = None;
     loop {
+        let stopped = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
         let message = tokio::select! {
+            () = stopped => return Err(GateTalk::Stopped("ended by the server".into())),
             received = channel.recv() => received.map_err(GateTalk::Broken)?.message,
             Some(order) = orders.recv() => match order {
                 Order::Kick(reply) | Order::Finish(reply) => {
                     let end = SupervisorToGate::End { reply };
                     channel.send(&end, &[]).await.map_err(GateTalk::Broken)?;
+                    deadline = Some(tokio::time::Instant::now() + GOODBYE_PATIENCE);
                     continue;
                 }
                 Order::NewLimits(_) => continue,
@@ -209,6 +227,7 @@ async fn talk_to_gate(
             Outcome::End(reply) => {
                 let end = SupervisorToGate::End { reply };
                 channel.send(&end, &[]).await.map_err(GateTalk::Broken)?;
+                deadline = Some(tokio::time::Instant::now() + GOODBYE_PATIENCE);
             }
             Outcome::LoggedIn(account) => {
                 let occasion = Occasion {

@@ -68,7 +68,7 @@ impl HelperLink {
     pub fn detach(&self, session: SessionId) {
         if let Some(channel) = self.channel.borrow().as_ref() {
             // A helper that is gone has forgotten everything already.
-            drop(channel.try_send(&SupervisorToHelper::Detach { session }, &[]));
+            channel.try_send(&SupervisorToHelper::Detach { session }, &[]).ok();
         }
     }
 

@@ -169,7 +169,7 @@ fn admit(server: &Rc<Server>, control: OwnedFd, peer: SocketAddr, service: Servi
             tracing::warn!(event = "refused", client = %address.ip(), reason);
             if service == Service::Ftp {
                 // The line fits any fresh socket's buffer; a client that is gone needs none.
-                drop(rustix::net::send(&control, line.as_bytes(), SendFlags::NOSIGNAL));
+                rustix::net::send(&control, line.as_bytes(), SendFlags::NOSIGNAL).ok();
             }
             return;
         }

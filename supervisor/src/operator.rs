@@ -214,12 +214,12 @@ async fn answers(
             }]
         }
         Request::Drain => {
-            drop(wishes.send(Wish::Drain));
+            wishes.send(Wish::Drain).ok();
             vec![Answer::Done(u64::try_from(server.sessions.logged_in()).unwrap_or(u64::MAX))]
         }
         Request::Reload => {
             let (tell, told) = oneshot::channel();
-            drop(wishes.send(Wish::Reload(tell)));
+            wishes.send(Wish::Reload(tell)).ok();
             vec![match told.await {
                 Ok(Ok(())) => Answer::Done(1),
                 Ok(Err(e)) => Answer::Refused(format!("the old settings stay: {e}")),

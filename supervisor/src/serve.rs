@@ -17,13 +17,16 @@ use crate::{
     server::{Phase, Programs, Server},
 };
 
+/// What is told about a server that has begun to serve: where it listens, and the layers that are up.
+pub type Ready = Box<dyn FnOnce(&[Listener], &[String])>;
+
 /// What the caller wants to know or decide, besides the configuration.
 #[derive(Default)]
 pub struct Hooks {
     /// Where the configuration came from: read again on SIGHUP.
     pub source: Option<std::path::PathBuf>,
     /// Called once the server accepts clients, with where it listens and the layers that are up.
-    pub ready: Option<Box<dyn FnOnce(&[Listener], &[String])>>,
+    pub ready: Option<Ready>,
 }
 
 /// Runs the server until SIGTERM, SIGINT or a drain has ended it.
@@ -172,7 +175,7 @@ async fn serve(
                 operator::Wish::Reload(answer) => {
                     let done = reread(&server, source.as_deref()).await;
                     // An operator who no longer listens has the log.
-                    drop(answer.send(done));
+                    answer.send(done).ok();
                 }
             },
             () = drained(&server) => break "drained",

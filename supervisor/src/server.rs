@@ -263,10 +263,12 @@ impl Server {
         self.keeper.gate_tls(&self.config())
     }
 
-    /// What a session is told about TLS.
-    pub fn session_tls(&self) -> Option<SessionTls> {
+    /// What a session of this account is told about TLS.
+    pub fn session_tls(&self, account: &Account) -> Option<SessionTls> {
         let require_session_reuse = self.config().tls.as_ref()?.require_session_reuse;
-        Some(SessionTls { tls: self.gate_tls()?, require_session_reuse })
+        let mut tls = self.gate_tls()?;
+        tls.demand = account.tls.unwrap_or(tls.demand);
+        Some(SessionTls { tls, require_session_reuse })
     }
 
     /// The block an address counts in.

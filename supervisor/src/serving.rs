@@ -14,8 +14,8 @@ use ipc::{
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::{
-    children::Child,
-    connection::{Connection, GOODBYE_PATIENCE},
+    children::Ended,
+    connection::{Connection, GOODBYE_PATIENCE, Relay},
     log::printable,
     session::{ReadySession, SessionChannel},
     sessions::Order,
@@ -29,7 +29,7 @@ pub async fn serve(
     connection: &Connection,
     ready: ReadySession,
     account: &Account,
-    mut relay: Option<Child>,
+    relay: Option<Relay>,
     orders: &mut UnboundedReceiver<Order>,
 ) -> String {
     let ReadySession { mut child, channel, report } = ready;
@@ -46,7 +46,7 @@ pub async fn serve(
     if let Some(relay) = &relay {
         rows.push(ProcessRow {
             role: "relay".into(),
-            pid: relay.pid(),
+            pid: relay.child.pid(),
             session: Some(connection.session),
             identity: None,
             report: None,
@@ -60,8 +60,8 @@ pub async fn serve(
     drop(channel);
     let patience = if end.is_ok() { GOODBYE_PATIENCE } else { Duration::ZERO };
     let ended = child.wait_or_kill(patience).await;
-    if let Some(mut relay) = relay.take() {
-        tokio::task::spawn_local(async move { relay.wait_or_kill(GOODBYE_PATIENCE).await });
+    if let Some(relay) = relay {
+        end_relay(connection, account, relay).await;
     }
     match end {
         Ok(closed) => reason_text(&closed),
@@ -71,6 +71,21 @@ pub async fn serve(
             server.process_broke(connection, "session", child.pid(), name, &error, ended);
             format!("the session broke: {error}")
         }
+    }
+}
+
+/// The relay ends by itself once the session's side is closed. One that had to be killed, or that
+/// was stopped, is a log line.
+async fn end_relay(connection: &Connection, account: &Account, relay: Relay) {
+    let Relay { mut child, channel } = relay;
+    let ended = child.wait_or_kill(GOODBYE_PATIENCE).await;
+    if ended != Ended::Exited(0) {
+        let error = match channel.recv().await {
+            Ok(_) => ChannelError::Garbage("out of turn".into()),
+            Err(error) => error,
+        };
+        let name = Some(account.name.as_str());
+        connection.server.process_broke(connection, "relay", child.pid(), name, &error, ended);
     }
 }
 

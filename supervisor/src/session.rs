@@ -68,7 +68,7 @@ pub async fn start(server: &Rc<Server>, occasion: Occasion<'_>) -> Result<ReadyS
         client,
         local,
         ftp: config.ftp_settings(client.ip()),
-        tls: server.session_tls(),
+        tls: server.session_tls(account),
         i2ftp: matches!(service, Service::I2ftp | Service::I2ftpTls)
             .then(|| config.i2ftp_settings())
             .flatten(),

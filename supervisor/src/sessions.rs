@@ -89,7 +89,7 @@ impl SessionTable {
     pub fn order_all(&self, order: &Order) {
         for row in self.rows.borrow().values() {
             // A connection that is just ending needs no order.
-            drop(row.orders.send(order.clone()));
+            row.orders.send(order.clone()).ok();
         }
     }
 
@@ -112,7 +112,7 @@ impl SessionTable {
     pub fn send_limits(&self, limits_of: impl Fn(&Account) -> Limits) {
         for row in self.rows.borrow().values() {
             if let Some(account) = &row.account {
-                drop(row.orders.send(Order::NewLimits(Box::new(limits_of(account)))));
+                row.orders.send(Order::NewLimits(Box::new(limits_of(account)))).ok();
             }
         }
     }

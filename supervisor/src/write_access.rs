@@ -58,11 +58,9 @@ impl Drop for WriteAccess {
     fn drop(&mut self) {
         // The directory may have been removed meanwhile; then there is nothing to restore. Removing
         // the ACL leaves its mask in the group bits, so the mode is set as well.
-        drop(removexattr(&self.directory, ACL));
-        drop(std::fs::set_permissions(
-            &self.directory,
-            std::fs::Permissions::from_mode(self.mode & 0o7777),
-        ));
+        removexattr(&self.directory, ACL).ok();
+        let mode = std::fs::Permissions::from_mode(self.mode & 0o7777);
+        std::fs::set_permissions(&self.directory, mode).ok();
     }
 }
 
