@@ -14,6 +14,7 @@ mod landlock_rules;
 pub mod load;
 pub mod lockdown;
 pub mod model;
+pub mod report;
 pub mod role;
 mod symbols;
 pub mod syscalls;
