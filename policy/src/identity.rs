@@ -17,6 +17,11 @@ pub fn capability(name: &str) -> Option<Capability> {
     Capability::from_str(&format!("CAP_{name}")).ok()
 }
 
+/// The bit of a capability in the sets that /proc/PID/status prints.
+pub fn capability_bit(name: &str) -> Option<u64> {
+    capability(name).map(|capability| capability.bitmask())
+}
+
 fn in_policy(policy: &Policy, held_only: bool) -> CapsHashSet {
     let chosen = policy.capabilities.iter().filter(|c| c.held || !held_only);
     chosen.filter_map(|c| capability(&c.name)).collect()

@@ -200,9 +200,12 @@ impl Features {
         if on { self.with(feature) } else { self }
     }
 
-    /// Whether a feature is among these.
+    /// Whether a feature is among these. How uploads are made is no feature of an account that may
+    /// not upload, whatever the configuration says.
     pub fn has(self, feature: Feature) -> bool {
-        self.0 & feature.bit() != 0
+        let uploads = Feature::Write.bit() | Feature::Append.bit() | Feature::Overwrite.bit();
+        let of_uploads = matches!(feature, Feature::AtomicUploads | Feature::SyncUploads);
+        self.0 & feature.bit() != 0 && (!of_uploads || self.0 & uploads != 0)
     }
 
     /// The names of these features.

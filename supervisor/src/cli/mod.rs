@@ -2,6 +2,7 @@
 
 mod console;
 pub mod operator;
+mod policy;
 mod serve;
 mod totp;
 mod try_serve;
@@ -54,6 +55,9 @@ enum Command {
     /// List or forget the penalties of addresses.
     #[command(subcommand)]
     Penalties(operator::PenaltiesCommand),
+    /// Print, explain and verify the sandboxes, for an auditor.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Judge one attempt to log in; started by the server.
     #[command(hide = true)]
     Authenticator,
@@ -90,6 +94,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Reload => Ok(operator::reload(&load(config)?)?),
         Command::Drain => Ok(operator::drain(&load(config)?)?),
         Command::Penalties(command) => Ok(operator::penalties(&load(config)?, &command)?),
+        Command::Policy(command) => policy::run(config, command),
         Command::Authenticator => Ok(crate::roles::authenticator::run()),
         Command::Keeper => Ok(crate::roles::keeper::run()),
     }

@@ -1,0 +1,347 @@
+//! A live process held against the policy of its role, by what /proc says of it.
+
+use std::{
+    collections::HashMap,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use ipc::operator::ProcessRow;
+use policy::{
+    Feature, Features, Role, compile,
+    model::{IdentityKind, LimitedResource, Policy, RootDirectory},
+    policy_of,
+};
+
+/// The features that hang on the configuration, not on an account.
+const OF_CONFIGURATION: [Feature; 4] =
+    [Feature::Tls, Feature::AtomicUploads, Feature::SyncUploads, Feature::I2ftp];
+
+/// A layer that is not as the policy says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// The layer.
+    pub layer: &'static str,
+    /// What was found instead of what.
+    pub text: String,
+}
+
+/// What /proc says of a process.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// The fields of /proc/PID/status.
+    pub status: HashMap<String, String>,
+    /// /proc/PID/limits.
+    pub limits: String,
+    /// Owner of /proc/PID/environ: root's for a process that is not dumpable.
+    pub proc_owner: u32,
+    /// Whether the environment is empty; `None` when it may not be read.
+    pub environment_empty: Option<bool>,
+    /// Where its descriptors lead; `None` when that may not be read.
+    pub descriptors: Option<Vec<PathBuf>>,
+    /// Its `/`; `None` when that may not be read.
+    pub root: Option<PathBuf>,
+}
+
+impl Evidence {
+    /// Reads /proc. `None` if the process has ended.
+    pub fn read(pid: u32) -> Option<Evidence> {
+        let proc = PathBuf::from(format!("/proc/{pid}"));
+        let text = fs::read_to_string(proc.join("status")).ok()?;
+        let status = text
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| {
+                (name.to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" "))
+            })
+            .collect();
+        let descriptors = fs::read_dir(proc.join("fd")).ok().map(|entries| {
+            entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
+        });
+        Some(Evidence {
+            status,
+            limits: fs::read_to_string(proc.join("limits")).ok()?,
+            proc_owner: fs::metadata(proc.join("environ")).ok()?.uid(),
+            environment_empty: fs::read(proc.join("environ")).ok().map(|e| e.is_empty()),
+            descriptors,
+            root: fs::read_link(proc.join("root")).ok(),
+        })
+    }
+
+    fn field(&self, name: &str) -> &str {
+        self.status.get(name).map_or("", String::as_str)
+    }
+}
+
+/// Everything about a process that is not as its policy says.
+pub fn flaws(row: &ProcessRow, evidence: &Evidence, landlock_off: bool) -> Vec<Flaw> {
+    let Some(role) = Role::from_name(&row.role) else {
+        return vec![Flaw { layer: "role", text: format!("`{}` has no policy", row.role) }];
+    };
+    let policy = match policy_of(role) {
+        Ok(policy) => policy,
+        Err(e) => return vec![Flaw { layer: "policy", text: e.to_string() }],
+    };
+    let mut found = Judge { evidence, flaws: Vec::new() };
+    found.identity(&policy, row);
+    found.capabilities(&policy, row.identity.is_some());
+    found.filter(role, row);
+    found.limits(&policy);
+    found.process(&policy, row.identity.is_some());
+    found.descriptors(role);
+    found.landlock(&policy, row, landlock_off);
+    found.flaws
+}
+
+struct Judge<'a> {
+    evidence: &'a Evidence,
+    flaws: Vec<Flaw>,
+}
+
+impl Judge<'_> {
+    fn flaw(&mut self, layer: &'static str, text: impl Into<String>) {
+        self.flaws.push(Flaw { layer, text: text.into() });
+    }
+
+    fn hold(&mut self, layer: &'static str, field: &str, expected: &str) {
+        let found = self.evidence.field(field).to_owned();
+        if found != expected {
+            self.flaw(layer, format!("{field} is `{found}` instead of `{expected}`"));
+        }
+    }
+
+    fn identity(&mut self, policy: &Policy, row: &ProcessRow) {
+        let Some((uid, gid)) = row.identity else { return };
+        if uid == 0 && policy.identity.is != IdentityKind::Root {
+            self.flaw("identity", "it runs as root");
+        }
+        self.hold("identity", "Uid", &[uid.to_string().as_str(); 4].join(" "));
+        self.hold("identity", "Gid", &[gid.to_string().as_str(); 4].join(" "));
+    }
+
+    fn capabilities(&mut self, policy: &Policy, privileged: bool) {
+        let bits = |held_only: bool| {
+            let all = policy.capabilities.iter().filter(|c| c.held || !held_only);
+            all.filter_map(|c| policy::capability_bit(&c.name)).fold(0, |all, bit| all | bit)
+        };
+        let nothing = format!("{:016x}", 0);
+        self.hold("capabilities", "CapInh", &nothing);
+        self.hold("capabilities", "CapAmb", &nothing);
+        let sets = if privileged {
+            vec![("CapPrm", bits(true)), ("CapEff", bits(true)), ("CapBnd", bits(false))]
+        } else {
+            vec![("CapPrm", 0), ("CapEff", 0)]
+        };
+        for (set, allowed) in sets {
+            let found = u64::from_str_radix(self.evidence.field(set), 16).unwrap_or(u64::MAX);
+            // Less than the policy names is no flaw: a container may have taken it already.
+            if found & !allowed != 0 {
+                let layer = if set == "CapBnd" { "bounding set" } else { "capabilities" };
+                self.flaw(layer, format!("{set} is {found:016x}, and {allowed:016x} is allowed"));
+            }
+        }
+    }
+
+    fn filter(&mut self, role: Role, row: &ProcessRow) {
+        self.hold("no_new_privs", "NoNewPrivs", "1");
+        self.hold("seccomp", "Seccomp", "2");
+        let own = match role {
+            // The gate's filter and its own.
+            Role::Relay => 2,
+            Role::Supervisor | Role::Authenticator => 2,
+            Role::Keeper | Role::Helper | Role::Gate | Role::Session => 1,
+        };
+        let inherited = if role == Role::Supervisor { 0 } else { 2 };
+        let there: u32 = self.evidence.field("Seccomp_filters").parse().unwrap_or(u32::MAX);
+        if there < own + inherited {
+            let expected = own + inherited;
+            self.flaw("seccomp", format!("{there} filters are in force instead of {expected}"));
+        }
+        // What the account may do is the row's; what the configuration switches on is taken as on.
+        let of_account = row.features.iter().filter_map(|name| Feature::from_name(name));
+        let features: Features = of_account.chain(OF_CONFIGURATION).collect();
+        if let (Some(report), Ok(policy)) = (&row.report, policy_of(role)) {
+            let expected = compile::allowed_names(&policy, features).len();
+            if u32::try_from(expected).is_ok_and(|expected| report.system_calls > expected) {
+                let said = report.system_calls;
+                self.flaw("seccomp", format!("it allows {said} system calls, not {expected}"));
+            }
+        }
+    }
+
+    fn limits(&mut self, policy: &Policy) {
+        for limit in &policy.limits {
+            let name = match limit.resource {
+                LimitedResource::Core => "Max core file size",
+                LimitedResource::Nproc => "Max processes",
+                LimitedResource::Nofile => "Max open files",
+                LimitedResource::Memlock => "Max locked memory",
+                LimitedResource::Msgqueue => "Max msgqueue size",
+            };
+            let line = self.evidence.limits.lines().find_map(|line| line.strip_prefix(name));
+            let hard = line.and_then(|line| line.split_whitespace().nth(1));
+            let hard = hard.and_then(|hard| hard.parse::<u64>().ok());
+            if hard.is_none_or(|hard| hard > limit.at_most) {
+                let at_most = limit.at_most;
+                self.flaw("limits", format!("{name} is {hard:?} instead of at most {at_most}"));
+            }
+        }
+    }
+
+    fn process(&mut self, policy: &Policy, privileged: bool) {
+        let own_uid = self.evidence.field("Uid").split(' ').next().unwrap_or("").to_owned();
+        if own_uid != "0" && self.evidence.proc_owner.to_string() == own_uid {
+            self.flaw("dumpable", "others of its uid can read its memory");
+        }
+        self.hold("dumpable", "TracerPid", "0");
+        let changed = policy.process.root.is == RootDirectory::Account && privileged;
+        if changed && self.evidence.root.as_deref() == Some(Path::new("/")) {
+            self.flaw("chroot", "its / is the host's");
+        }
+        let worker = policy.identity.is != IdentityKind::Root;
+        if worker && self.evidence.environment_empty == Some(false) {
+            self.flaw("environment", "its environment is not empty");
+        }
+        if worker {
+            self.hold("threads", "Threads", "1");
+        }
+    }
+
+    fn descriptors(&mut self, role: Role) {
+        if !matches!(role, Role::Keeper | Role::Helper | Role::Gate | Role::Relay) {
+            return;
+        }
+        let outside: Vec<String> = self
+            .evidence
+            .descriptors
+            .iter()
+            .flatten()
+            .filter(|path| path.starts_with("/") && path.as_path() != Path::new("/dev/null"))
+            .map(|path| path.display().to_string())
+            .collect();
+        if !outside.is_empty() {
+            self.flaw("descriptors", format!("it holds {}", outside.join(", ")));
+        }
+    }
+
+    fn landlock(&mut self, policy: &Policy, row: &ProcessRow, off: bool) {
+        let demanded = policy.landlock.files.is || policy.landlock.scopes.is;
+        if !demanded || off {
+            return;
+        }
+        if row.report.as_ref().is_none_or(|report| report.landlock_abi == 0) {
+            self.flaw("landlock", "it has reported no Landlock");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ipc::process::SandboxReport;
+
+    use super::*;
+
+    const SESSION: &str = "Uid:1000 1000 1000 1000|Gid:1000 1000 1000 1000|NoNewPrivs:1|Seccomp:2|\
+        Seccomp_filters:3|CapInh:0000000000000000|CapPrm:0000000000000000|CapEff:0000000000000000|\
+        CapBnd:0000000000000000|CapAmb:0000000000000000|TracerPid:0|Threads:1";
+
+    fn row() -> ProcessRow {
+        let features = ["list", "read"].map(str::to_owned).to_vec();
+        let policy = policy_of(Role::Session).unwrap();
+        let names = features.iter().filter_map(|f| Feature::from_name(f));
+        let names: Features = names.chain(OF_CONFIGURATION).collect();
+        let calls = compile::allowed_names(&policy, names).len();
+        ProcessRow {
+            role: "session".into(),
+            pid: 1,
+            session: None,
+            identity: Some((1000, 1000)),
+            report: Some(SandboxReport {
+                landlock_abi: 7,
+                landlock_missing: Vec::new(),
+                system_calls: u32::try_from(calls).unwrap(),
+            }),
+            features,
+        }
+    }
+
+    fn evidence() -> Evidence {
+        let mut limits = String::new();
+        for name in ["core file size", "processes", "locked memory", "msgqueue size"] {
+            limits.push_str(&format!("Max {name}  0  0  bytes\n"));
+        }
+        limits.push_str("Max open files 64 64 files\n");
+        Evidence {
+            status: SESSION
+                .split('|')
+                .filter_map(|field| field.split_once(':'))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            limits,
+            proc_owner: 0,
+            environment_empty: Some(true),
+            descriptors: Some(Vec::new()),
+            root: Some("/srv/files".into()),
+        }
+    }
+
+    fn layers(row: &ProcessRow, evidence: &Evidence) -> Vec<&'static str> {
+        flaws(row, evidence, false).iter().map(|flaw| flaw.layer).collect()
+    }
+
+    #[test]
+    fn a_session_as_its_policy_says_has_no_flaw() {
+        assert_eq!(flaws(&row(), &evidence(), false), []);
+    }
+
+    #[test]
+    fn each_layer_that_is_taken_away_is_named() {
+        for (field, value, layer) in [
+            ("Uid", "1000 0 0 0", "identity"),
+            ("Gid", "1000 1000 0 1000", "identity"),
+            ("NoNewPrivs", "0", "no_new_privs"),
+            ("Seccomp", "0", "seccomp"),
+            ("Seccomp_filters", "2", "seccomp"),
+            ("CapEff", "0000000000000400", "capabilities"),
+            ("CapPrm", "0000000000000001", "capabilities"),
+            ("CapInh", "0000000000000001", "capabilities"),
+            ("CapAmb", "0000000000000001", "capabilities"),
+            ("CapBnd", "000001ffffffffff", "bounding set"),
+            ("TracerPid", "12", "dumpable"),
+            ("Threads", "2", "threads"),
+        ] {
+            let mut without = evidence();
+            without.status.insert(field.into(), value.into());
+            assert_eq!(layers(&row(), &without), [layer], "{field}");
+        }
+        let dumpable = Evidence { proc_owner: 1000, ..evidence() };
+        assert_eq!(layers(&row(), &dumpable), ["dumpable"]);
+        let unlimited = evidence().limits.replace("open files 64 64", "open files 1024 4096");
+        assert_eq!(layers(&row(), &Evidence { limits: unlimited, ..evidence() }), ["limits"]);
+        let host = Evidence { root: Some("/".into()), ..evidence() };
+        assert_eq!(layers(&row(), &host), ["chroot"]);
+        let environment = Evidence { environment_empty: Some(false), ..evidence() };
+        assert_eq!(layers(&row(), &environment), ["environment"]);
+    }
+
+    #[test]
+    fn what_the_process_reported_counts_too() {
+        let mut without = row();
+        without.report.as_mut().unwrap().landlock_abi = 0;
+        assert_eq!(layers(&without, &evidence()), ["landlock"]);
+        assert_eq!(flaws(&without, &evidence(), true), []);
+        let mut wide = row();
+        wide.report.as_mut().unwrap().system_calls = 300;
+        assert_eq!(layers(&wide, &evidence()), ["seccomp"]);
+    }
+
+    #[test]
+    fn a_gate_that_holds_a_file_is_flawed() {
+        let gate = ProcessRow { role: "gate".into(), features: Vec::new(), ..row() };
+        let limits = evidence().limits.replace("64 64", "32 32");
+        let descriptors = Some(vec!["/dev/null".into(), "/etc/shadow".into()]);
+        let holding = Evidence { limits, descriptors, ..evidence() };
+        assert!(layers(&gate, &holding).contains(&"descriptors"));
+    }
+}
