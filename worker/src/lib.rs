@@ -9,6 +9,7 @@
 
 pub mod files;
 pub mod ftp;
+pub mod relay;
 pub mod tls;
 
 use std::{ffi::OsStr, process::ExitCode};

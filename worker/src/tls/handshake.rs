@@ -277,3 +277,10 @@ impl AsFd for Handshake {
         self.socket.as_fd()
     }
 }
+
+/// Says nothing of keys and contents.
+impl std::fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handshake").field("received", &self.received).finish_non_exhaustive()
+    }
+}

@@ -316,3 +316,13 @@ impl AsFd for Stream {
         self.socket.as_fd()
     }
 }
+
+/// Says nothing of keys and contents.
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream")
+            .field("tls13", &self.tls13)
+            .field("unsent", &self.output.len())
+            .finish_non_exhaustive()
+    }
+}

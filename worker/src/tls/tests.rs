@@ -539,3 +539,102 @@ fn keys_are_renewed_when_the_client_asks() {
     assert_eq!(got, b"ping".repeat(5));
     peer.join().unwrap();
 }
+
+/// A relay in a thread, the session's end of it, and a client thread that does `work`.
+fn relay<T: Send + 'static>(
+    world: &World,
+    work: impl FnOnce(&mut Client) -> T + Send + 'static,
+) -> (std::os::unix::net::UnixStream, thread::JoinHandle<T>, thread::JoinHandle<()>) {
+    let control = world.control();
+    let (socket, server) = tcp_pair();
+    let peer = client(&world.client(true, &[]), "localhost", socket, work);
+    let (stream, _) = accept(control.accept(server).unwrap()).unwrap();
+    let (session, plain) = std::os::unix::net::UnixStream::pair().unwrap();
+    plain.set_nonblocking(true).unwrap();
+    session.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let relay = thread::spawn(|| crate::relay::Relay::new(stream, plain.into()).run());
+    (session, peer, relay)
+}
+
+#[test]
+fn the_relay_hands_on_both_directions_and_both_ends() {
+    let world = World::new();
+    let (mut session, peer, relay) = relay(&world, |client| {
+        client.write_all(b"NOOP\r\n").unwrap();
+        let mut reply = [0; 5];
+        client.read_exact(&mut reply).unwrap();
+        close(client);
+        // The client has ended its direction; the other one goes on.
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).unwrap();
+        rest
+    });
+    let mut line = [0; 6];
+    session.read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"NOOP\r\n");
+    session.write_all(b"200 \n").unwrap();
+    assert_eq!(session.read(&mut line).unwrap(), 0, "the client's end arrives");
+    session.write_all(b"221 Goodbye.\r\n").unwrap();
+    drop(session);
+    assert_eq!(peer.join().unwrap(), "221 Goodbye.\r\n");
+    relay.join().unwrap();
+}
+
+#[test]
+fn the_relay_keeps_the_order_of_much_in_both_directions() {
+    const MUCH: usize = 3 * 1024 * 1024;
+    let world = World::new();
+    let (mut session, peer, relay) = relay(&world, |client| {
+        // Writes everything before it reads: the relay must not need both at once.
+        client.write_all(&noise(200_000)).unwrap();
+        let mut got = vec![0; MUCH];
+        client.read_exact(&mut got).unwrap();
+        close(client);
+        got
+    });
+    let sender = session.try_clone().unwrap();
+    let sending = thread::spawn(move || (&sender).write_all(&noise(MUCH)).unwrap());
+    let mut got = Vec::new();
+    session.read_to_end(&mut got).unwrap();
+    assert!(got == noise(200_000));
+    sending.join().unwrap();
+    drop(session);
+    assert!(peer.join().unwrap() == noise(MUCH));
+    relay.join().unwrap();
+}
+
+#[test]
+fn the_relay_stops_a_client_whose_session_does_not_read() {
+    let world = World::new();
+    let (session, peer, relay) = relay(&world, |client| {
+        client.sock.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        let mut sent = 0_usize;
+        while sent < 64 << 20 {
+            match client.write(&[b'x'; 16384]) {
+                Ok(written) => sent += written,
+                Err(_) => break,
+            }
+        }
+        sent
+    });
+    assert!(peer.join().unwrap() < 64 << 20, "the relay took more than its buffers hold");
+    drop(session);
+    relay.join().unwrap();
+}
+
+#[test]
+fn the_relay_ends_when_the_session_dies_or_the_client_forges() {
+    let world = World::new();
+    let (session, peer, relay_thread) = relay(&world, |client| client.read(&mut [0; 9]).unwrap());
+    drop(session);
+    assert_eq!(peer.join().unwrap(), 0, "a clean end for the client");
+    relay_thread.join().unwrap();
+    let (mut session, peer, relay_thread) = relay(&world, |client| {
+        client.sock.write_all(&[23, 3, 3, 0, 17]).unwrap();
+        client.sock.write_all(&[0; 17]).unwrap();
+        client.read(&mut [0; 16]).is_err()
+    });
+    assert_eq!(session.read(&mut [0; 9]).unwrap(), 0);
+    assert!(peer.join().unwrap());
+    relay_thread.join().unwrap();
+}
