@@ -7,17 +7,17 @@
 //! `policy::lockdown` has returned.
 #![forbid(unsafe_code)]
 
+pub mod control;
 pub mod files;
 pub mod ftp;
+pub mod gate;
+pub mod rate;
 pub mod relay;
+pub mod session;
+mod start;
 pub mod tls;
+pub mod transfer;
+pub mod verbs;
+pub mod wait;
 
-use std::{ffi::OsStr, process::ExitCode};
-
-/// Runs the stage named on the command line and returns the exit status of the process.
-pub fn run(stage: Option<&OsStr>) -> ExitCode {
-    match stage.and_then(OsStr::to_str) {
-        Some("gate" | "session") => ExitCode::SUCCESS,
-        Some(_) | None => ExitCode::from(2),
-    }
-}
+pub use start::run;

@@ -1,7 +1,7 @@
 //! `bulkhead-worker gate|session`: started by the supervisor with its channel as standard input.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    worker::run(std::env::args_os().nth(1).as_deref())
+fn main() {
+    let status = worker::run(std::env::args_os().nth(1).as_deref());
+    // Returning from main would make system calls that no policy allows.
+    ipc::last_words::leave(status)
 }

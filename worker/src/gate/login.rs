@@ -1,0 +1,97 @@
+//! USER, PASS and ACCT (RFC 959 section 4.1.1).
+
+use ipc::{
+    account::TlsDemand,
+    bounded::{Secret, UserName},
+    gate::{GateToSupervisor, Protection},
+};
+
+use super::{
+    GateError,
+    serve::{Flow, Gate, Next},
+};
+use crate::ftp::reply::Reply;
+
+/// So many failed logins, and the connection is closed.
+pub(super) const MAX_FAILURES: u32 = 5;
+
+/// How far a login has come.
+#[derive(Debug)]
+pub(super) enum LoginStep {
+    /// No USER yet.
+    Nobody,
+    /// The password comes. `None`: a name that no account can have; the answer is the same.
+    Password(Option<UserName>),
+    /// The supervisor judges name and password.
+    Judged,
+    /// The second factor comes.
+    Code,
+    /// The supervisor judges it.
+    CodeJudged,
+}
+
+impl Gate<'_> {
+    pub(super) fn user(&mut self, name: &[u8]) -> Reply {
+        let plain = matches!(self.protection, Protection::Plain);
+        let demanded = self.settings.tls.as_ref().is_some_and(|tls| tls.demand >= TlsDemand::Control);
+        if plain && demanded {
+            return Reply::LOGIN_NEEDS_TLS;
+        }
+        let name = String::from_utf8(name.to_vec()).ok();
+        let name = name.and_then(|name| UserName::try_from(name).ok());
+        let anonymous = name.as_ref().is_some_and(is_anonymous);
+        self.step = LoginStep::Password(name);
+        if anonymous { Reply::NEED_PASSWORD_ANONYMOUS } else { Reply::NEED_PASSWORD }
+    }
+
+    pub(super) fn pass(&mut self, password: &[u8]) -> Result<Flow, GateError> {
+        let name = match std::mem::replace(&mut self.step, LoginStep::Nobody) {
+            LoginStep::Password(name) => name,
+            other @ (LoginStep::Nobody
+            | LoginStep::Judged
+            | LoginStep::Code
+            | LoginStep::CodeJudged) => {
+                self.step = other;
+                return Ok(self.refuse(&Reply::USER_FIRST));
+            }
+        };
+        let usable = name.filter(|name| !password.is_empty() || is_anonymous(name));
+        match (usable, Secret::try_from(password.to_vec())) {
+            (Some(name), Ok(password)) => {
+                self.authenticate(name, password)?;
+                self.step = LoginStep::Judged;
+                Ok(Flow::Continue(()))
+            }
+            (None, _) | (_, Err(_)) => Ok(self.refused_here()),
+        }
+    }
+
+    pub(super) fn acct(&mut self, code: &[u8]) -> Result<Flow, GateError> {
+        if !matches!(self.step, LoginStep::Code) {
+            return Ok(self.refuse(&Reply::PASS_FIRST));
+        }
+        match Secret::try_from(code.to_vec()) {
+            Ok(code) => {
+                self.channel.send(&GateToSupervisor::SecondFactor { code }, &[])?;
+                self.step = LoginStep::CodeJudged;
+                Ok(Flow::Continue(()))
+            }
+            Err(_) => {
+                self.step = LoginStep::Nobody;
+                Ok(self.refused_here())
+            }
+        }
+    }
+
+    fn refused_here(&mut self) -> Flow {
+        match self.failed() {
+            Next::Close(closed) => Flow::Break(closed),
+            Next::Go | Next::HandOver => Flow::Continue(()),
+        }
+    }
+}
+
+/// The names of RFC 1635, which need no password.
+fn is_anonymous(name: &UserName) -> bool {
+    matches!(name.as_str(), "anonymous" | "ftp")
+}

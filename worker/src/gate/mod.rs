@@ -1,0 +1,84 @@
+//! The gate: one client before its login.
+//!
+//! It holds the control connection and a channel to the supervisor, and can open, make or signal
+//! nothing. It reads commands up to a login, passes names and passwords on, and ends with a
+//! [`GateToSupervisor::Handover`] of everything the session needs.
+
+mod login;
+mod serve;
+mod wait;
+
+use ipc::{
+    Channel, ChannelError,
+    gate::{GateClosed, GateSettings, GateToSupervisor, Service, SupervisorToGate},
+};
+use policy::{Features, LockedDown, Role};
+
+use crate::control::{ControlConnection, Stream};
+pub use serve::Gate;
+
+/// The gate's end of its channel.
+pub type SupervisorChannel = Channel<GateToSupervisor, SupervisorToGate>;
+
+/// Why a gate could not go on; it is the channel's last line in each case.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The supervisor is gone, or broke the rules of the channel.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// The supervisor sent a message that has no place in this phase.
+    #[error("a message of the supervisor came out of turn")]
+    OutOfTurn,
+    /// The sandbox is not up; the supervisor has been told.
+    #[error("the sandbox is not up")]
+    NotLockedDown,
+    /// A system call failed that should not.
+    #[error("a system call failed: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Lives the life of a gate, from its first message to its last.
+///
+/// # Errors
+/// [`GateError`]: the process ends, and the supervisor sees it end.
+pub fn run(channel: SupervisorChannel) -> Result<(), GateError> {
+    let (settings, locked) = boot(&channel)?;
+    let mut received = channel.recv()?;
+    match received.message {
+        SupervisorToGate::Serve { session: _, client, local, service } => {
+            let mut fds = received.fds.drain(..);
+            let control = fds.next().ok_or(GateError::OutOfTurn)?;
+            let control = ControlConnection::new(Stream::Plain(control), b"");
+            match service {
+                Service::Ftp | Service::FtpsImplicit => {
+                    Gate::new(&locked, channel, settings, control, client, local).serve()
+                }
+                Service::I2ftp | Service::I2ftpTls => {
+                    let closed = GateClosed::Failed("this build does not speak I2FTP".into());
+                    Ok(channel.send(&GateToSupervisor::Closed(closed), &[])?)
+                }
+            }
+        }
+        // A server that goes down has no client for this gate.
+        SupervisorToGate::End { .. } => Ok(()),
+        SupervisorToGate::Boot { .. }
+        | SupervisorToGate::AuthResult(_)
+        | SupervisorToGate::BecomeRelay => Err(GateError::OutOfTurn),
+    }
+}
+
+fn boot(channel: &SupervisorChannel) -> Result<(GateSettings, LockedDown), GateError> {
+    let SupervisorToGate::Boot { confinement, settings } = channel.recv()?.message else {
+        return Err(GateError::OutOfTurn);
+    };
+    match policy::lockdown(Role::Gate, &confinement, Features::NONE, None) {
+        Ok(locked) => {
+            channel.send(&GateToSupervisor::Ready(locked.report().clone()), &[])?;
+            Ok((settings, locked))
+        }
+        Err(failure) => {
+            channel.send(&GateToSupervisor::Failed(failure), &[])?;
+            Err(GateError::NotLockedDown)
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The gate's loop, and the commands before login.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use ipc::{
+    bounded::{Bytes, UserName},
+    gate::{AuthResult, GateClosed, GateSettings, GateToSupervisor, Protection, SupervisorToGate},
+};
+use policy::LockedDown;
+
+use super::{
+    GateError, SupervisorChannel,
+    login::{LoginStep, MAX_FAILURES},
+    wait::{Woken, wait},
+};
+use crate::{
+    control::{ControlConnection, Filled},
+    ftp::{
+        argument::{self, Options},
+        command::{Command, CommandError},
+        digest::Algorithm,
+        line::Line,
+        listing::FactSet,
+        reply::Reply,
+        verb::{Phase, Verb},
+    },
+    rate::{deadline, earlier},
+};
+
+/// So many unknown commands before login, and the client does not speak FTP.
+const MAX_UNKNOWN: u32 = 5;
+/// A last reply waits so long for a client to take it.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Whether the gate goes on.
+pub(super) type Flow = std::ops::ControlFlow<GateClosed>;
+
+/// A gate with its client.
+pub struct Gate<'a> {
+    pub(super) channel: SupervisorChannel,
+    pub(super) settings: GateSettings,
+    pub(super) control: ControlConnection,
+    pub(super) step: LoginStep,
+    pub(super) failures: u32,
+    pub(super) host: Option<Bytes<255>>,
+    pub(super) protection: Protection,
+    unknown: u32,
+    client: SocketAddr,
+    local: SocketAddr,
+    began: Instant,
+    /// A client's bytes are read only by what can show that the sandbox is up.
+    _locked: &'a LockedDown,
+}
+
+impl<'a> Gate<'a> {
+    /// A gate for one client.
+    pub fn new(
+        locked: &'a LockedDown,
+        channel: SupervisorChannel,
+        settings: GateSettings,
+        control: ControlConnection,
+        client: SocketAddr,
+        local: SocketAddr,
+    ) -> Self {
+        Gate {
+            channel,
+            settings,
+            control,
+            step: LoginStep::Nobody,
+            failures: 0,
+            host: None,
+            protection: Protection::Plain,
+            unknown: 0,
+            client,
+            local,
+            began: Instant::now(),
+            _locked: locked,
+        }
+    }
+
+    /// Serves the client until it is handed over or gone.
+    ///
+    /// # Errors
+    /// When the supervisor is gone or waiting fails.
+    pub fn serve(mut self) -> Result<(), GateError> {
+        let greeting = Reply::greeting(&self.settings.banner);
+        self.say(&greeting);
+        loop {
+            if let Flow::Break(closed) = self.take_lines()? {
+                return self.close(closed);
+            }
+            if self.control.flush().is_err() || self.control.is_closed() {
+                return self.close(GateClosed::ClientClosed);
+            }
+            let control = (&self.control, self.control.interest());
+            match wait(control, &self.channel, self.until())? {
+                Woken::Control => {
+                    if self.control.fill() == Filled::Closed && !self.answering() {
+                        return self.close(GateClosed::ClientClosed);
+                    }
+                }
+                Woken::Supervisor => match self.dispatch()? {
+                    Next::Go => {}
+                    Next::HandOver => return self.hand_over(),
+                    Next::Close(closed) => return self.close(closed),
+                },
+                Woken::TimeOut => {
+                    let login = deadline(self.began, self.settings.login_timeout);
+                    let closed = if login.is_some_and(|login| login <= Instant::now()) {
+                        self.say(&Reply::LOGIN_TIMEOUT);
+                        GateClosed::LoginTimeout
+                    } else {
+                        self.say(&Reply::IDLE);
+                        GateClosed::Idle
+                    };
+                    return self.close(closed);
+                }
+            }
+        }
+    }
+
+    pub(super) fn say(&mut self, reply: &Reply) {
+        self.control.say(reply);
+    }
+
+    /// Whether an answer of the supervisor is awaited: commands wait meanwhile.
+    fn answering(&self) -> bool {
+        matches!(self.step, LoginStep::Judged | LoginStep::CodeJudged)
+    }
+
+    fn until(&self) -> Option<Instant> {
+        let login = deadline(self.began, self.settings.login_timeout);
+        if self.answering() {
+            return login;
+        }
+        earlier(login, deadline(self.control.last_byte, self.settings.idle_ctrl_timeout))
+    }
+
+    fn take_lines(&mut self) -> Result<Flow, GateError> {
+        while !self.answering() {
+            let Some(line) = self.control.next_line() else { break };
+            let flow = match line {
+                Line::Text(text) => match Command::parse(&text) {
+                    Ok(command) => self.obey(&command)?,
+                    Err(error) => self.misunderstood(&error),
+                },
+                Line::TooLong => self.refuse(&Reply::LINE_TOO_LONG),
+                Line::Nul => self.refuse(&Reply::NUL),
+                Line::LoneCr => self.refuse(&Reply::LONE_CR),
+            };
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Continue(()))
+    }
+
+    pub(super) fn refuse(&mut self, reply: &Reply) -> Flow {
+        self.say(reply);
+        Flow::Continue(())
+    }
+
+    fn misunderstood(&mut self, error: &CommandError) -> Flow {
+        match error {
+            // Nothing of the request is sent back, and no FTP client is annoyed (ALPACA).
+            CommandError::Http => return Flow::Break(GateClosed::NotFtp),
+            CommandError::Empty | CommandError::Unknown => {
+                self.unknown = self.unknown.saturating_add(1);
+                if self.unknown >= MAX_UNKNOWN {
+                    self.say(&Reply::NOT_FTP);
+                    return Flow::Break(GateClosed::NotFtp);
+                }
+            }
+            CommandError::ArgumentMissing(_) | CommandError::ArgumentUnexpected(_) => {}
+        }
+        self.refuse(&Reply::command(*error))
+    }
+
+    fn obey(&mut self, command: &Command) -> Result<Flow, GateError> {
+        if command.row.phase == Phase::AfterLogin {
+            return Ok(self.refuse(&Reply::NOT_LOGGED_IN));
+        }
+        let tls = self.settings.tls.is_some();
+        let argument = command.argument.as_slice();
+        let reply = match command.verb {
+            Verb::User => self.user(argument),
+            Verb::Pass => return self.pass(argument),
+            Verb::Acct => return self.acct(argument),
+            Verb::Quit => {
+                self.say(&Reply::GOODBYE);
+                return Ok(Flow::Break(GateClosed::Quit));
+            }
+            Verb::Rein => {
+                self.step = LoginStep::Nobody;
+                self.host = None;
+                Reply::REINITIALIZED
+            }
+            Verb::Host => self.host(argument),
+            Verb::Lang => {
+                argument::language(argument).map_or_else(Reply::argument, |()| Reply::LANGUAGE)
+            }
+            Verb::Clnt => Reply::CLIENT_NOTED,
+            Verb::Csid => Reply::CLIENT_IDENTITY,
+            Verb::Feat => Reply::features(tls, FactSet::default(), Algorithm::default()),
+            Verb::Opts => opts(argument),
+            Verb::Help => Reply::help(argument),
+            Verb::Noop => Reply::NOOP,
+            Verb::Syst => Reply::SYSTEM,
+            Verb::Auth => self.auth(argument),
+            Verb::Pbsz | Verb::Prot => Reply::PROT_NEEDS_TLS,
+            Verb::Ccc => Reply::PROT_NEEDS_TLS,
+            Verb::Adat => Reply::NO_SECURITY_DATA,
+            Verb::Mic | Verb::Conf | Verb::Enc => Reply::COMMAND_PROTECTION,
+            Verb::Cwd | Verb::Cdup | Verb::Pwd | Verb::Mkd | Verb::Rmd | Verb::Dele | Verb::Rnfr
+            | Verb::Rnto | Verb::Port | Verb::Pasv | Verb::Eprt | Verb::Epsv | Verb::Type
+            | Verb::Stru | Verb::Mode | Verb::Retr | Verb::Stor | Verb::Stou | Verb::Appe
+            | Verb::Allo | Verb::Rest | Verb::Abor | Verb::List | Verb::Nlst | Verb::Mlsd
+            | Verb::Mlst | Verb::Stat | Verb::Size | Verb::Mdtm | Verb::Mfmt | Verb::Mff
+            | Verb::Hash | Verb::Rang | Verb::Xcrc | Verb::Xmd5 | Verb::Xsha1 | Verb::Xsha256
+            | Verb::Xsha512 | Verb::Avbl | Verb::Site => Reply::NOT_LOGGED_IN,
+        };
+        Ok(self.refuse(&reply))
+    }
+
+    /// HOST (RFC 7151): remembered for the log and the account store; one server, one host.
+    fn host(&mut self, argument: &[u8]) -> Reply {
+        if !matches!(self.step, LoginStep::Nobody) {
+            return Reply::HOST_AFTER_USER;
+        }
+        match argument::host(argument) {
+            Ok(name) => {
+                self.host = Some(Bytes::cut(name.as_bytes().to_vec()));
+                Reply::HOST
+            }
+            Err(error) => Reply::argument(error),
+        }
+    }
+
+    /// AUTH (RFC 4217 section 4).
+    fn auth(&mut self, argument: &[u8]) -> Reply {
+        argument::mechanism(argument).map_or_else(Reply::argument, |()| Reply::TLS_NOT_CONFIGURED)
+    }
+
+    fn dispatch(&mut self) -> Result<Next, GateError> {
+        match self.channel.recv()?.message {
+            SupervisorToGate::AuthResult(result) if self.answering() => Ok(self.judged(result)),
+            SupervisorToGate::End { reply } => {
+                self.say(&Reply::from_line(&reply));
+                Ok(Next::Close(GateClosed::Ended))
+            }
+            SupervisorToGate::AuthResult(_)
+            | SupervisorToGate::Boot { .. }
+            | SupervisorToGate::Serve { .. }
+            | SupervisorToGate::BecomeRelay => Err(GateError::OutOfTurn),
+        }
+    }
+
+    fn judged(&mut self, result: AuthResult) -> Next {
+        let code_was_judged = matches!(self.step, LoginStep::CodeJudged);
+        self.step = LoginStep::Nobody;
+        match result {
+            AuthResult::Granted => return Next::HandOver,
+            AuthResult::NeedSecondFactor if !code_was_judged => {
+                self.step = LoginStep::Code;
+                self.say(&Reply::NEED_SECOND_FACTOR);
+            }
+            AuthResult::NeedSecondFactor | AuthResult::Refused => return self.failed(),
+            AuthResult::Expired(text) => self.say(&Reply::line(530, text)),
+            AuthResult::TlsDemanded => self.say(&Reply::LOGIN_NEEDS_TLS),
+            AuthResult::Unavailable(text) => {
+                self.say(&Reply::line(421, text));
+                return Next::Close(GateClosed::Ended);
+            }
+            // The answer to an I2FTP knock; an FTP gate never knocks.
+            AuthResult::Welcome => return Next::Close(GateClosed::Failed("answer out of turn".into())),
+        }
+        Next::Go
+    }
+
+    pub(super) fn failed(&mut self) -> Next {
+        self.failures = self.failures.saturating_add(1);
+        self.say(&Reply::LOGIN_REFUSED);
+        if self.failures >= MAX_FAILURES {
+            self.say(&Reply::TOO_MANY_FAILURES);
+            return Next::Close(GateClosed::TooManyFailures);
+        }
+        Next::Go
+    }
+
+    fn hand_over(mut self) -> Result<(), GateError> {
+        // Replies to what was pipelined before the login are older than the 230 of the session.
+        self.deliver();
+        let (stream, unread) = self.control.into_parts();
+        let unread = Bytes::try_from(unread).unwrap_or_default();
+        self.channel
+            .send(&GateToSupervisor::Handover { unread, protection: self.protection }, &[])?;
+        // The session has a descriptor of its own for the same connection.
+        drop(stream);
+        Ok(())
+    }
+
+    /// Writes what waits, for a moment at most.
+    fn deliver(&mut self) {
+        let until = Instant::now().checked_add(FAREWELL);
+        while self.control.flush().is_ok() && self.control.is_waiting() {
+            let flags = rustix::event::PollFlags::OUT;
+            let mut fds = [rustix::event::PollFd::new(&self.control, flags)];
+            if !matches!(crate::wait::poll_until(&mut fds, until), Ok(1..)) {
+                break;
+            }
+        }
+    }
+
+    fn close(mut self, closed: GateClosed) -> Result<(), GateError> {
+        self.deliver();
+        self.channel.send(&GateToSupervisor::Closed(closed), &[])?;
+        Ok(())
+    }
+
+    pub(super) fn authenticate(
+        &mut self,
+        user: UserName,
+        password: ipc::bounded::Secret,
+    ) -> Result<(), GateError> {
+        let message = GateToSupervisor::Authenticate {
+            user,
+            password,
+            tls: matches!(self.protection, Protection::Tls { .. }),
+            host: self.host.clone(),
+            client_certificate: None,
+        };
+        Ok(self.channel.send(&message, &[])?)
+    }
+}
+
+/// What follows a message of the supervisor.
+pub(super) enum Next {
+    Go,
+    HandOver,
+    Close(GateClosed),
+}
+
+/// OPTS before login: what it would set belongs to the session, but for UTF8, which is always on.
+fn opts(argument: &[u8]) -> Reply {
+    match argument::options(argument) {
+        Ok(Options::Utf8On) => Reply::UTF8,
+        Ok(Options::Facts(_) | Options::Hash(_)) => Reply::NOT_LOGGED_IN,
+        Err(error) => Reply::argument(error),
+    }
+}

@@ -1,0 +1,49 @@
+//! Messages of the supervisor.
+
+use ipc::{Channel, session::SupervisorToSession};
+
+use super::{Session, SessionError, helper::HelperChannel};
+
+/// What a message of the supervisor leaves to its receiver.
+pub(crate) enum Supervised {
+    /// Nothing.
+    Done,
+    /// The channel that was asked for.
+    Helper(HelperChannel),
+    /// There is none.
+    NotAvailable,
+}
+
+impl Session<'_> {
+    /// Receives and obeys one message.
+    pub(crate) fn dispatch(&mut self) -> Result<Supervised, SessionError> {
+        let mut received = self.channel.recv()?;
+        match received.message {
+            SupervisorToSession::HelperChannel => {
+                let fd = received.fds.pop().ok_or(SessionError::OutOfTurn)?;
+                Ok(Supervised::Helper(Channel::from_fd(fd)))
+            }
+            SupervisorToSession::NotAvailable => Ok(Supervised::NotAvailable),
+            SupervisorToSession::NewLimits(limits) => {
+                self.limits = limits;
+                Ok(Supervised::Done)
+            }
+            SupervisorToSession::Kick { reply } => {
+                self.kick(&reply);
+                Ok(Supervised::Done)
+            }
+            SupervisorToSession::Finish { reply } => {
+                self.finish = Some(reply);
+                Ok(Supervised::Done)
+            }
+            SupervisorToSession::WhoLines(lines) => {
+                self.answer_who(&lines);
+                Ok(Supervised::Done)
+            }
+            SupervisorToSession::Boot(_)
+            | SupervisorToSession::Control { .. }
+            | SupervisorToSession::KeeperChannel
+            | SupervisorToSession::Ticket(_) => Err(SessionError::OutOfTurn),
+        }
+    }
+}

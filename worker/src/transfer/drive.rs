@@ -1,0 +1,286 @@
+//! The machine that takes a transfer from stage to stage.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::{Duration, Instant},
+};
+
+use ipc::{
+    bounded::Bytes,
+    session::{Event, TransferKind},
+};
+use rustix::event::PollFlags;
+
+use super::{DataConnection, Job, Outcome, Stage, Step, Transfer, Want, ended};
+use crate::{
+    files::Moved,
+    rate::{Bucket, deadline},
+    session::{Session, SessionError},
+};
+
+/// The helper has a time-out of its own for connections; it is given so much more to say so.
+const HELPER_GRACE: Duration = Duration::from_secs(5);
+
+/// Whether a transfer goes on.
+enum Advance {
+    Wait(Want),
+    End(Outcome),
+}
+
+impl Session<'_> {
+    /// Does what can be done for the transfer without waiting.
+    pub(crate) fn drive(&mut self) -> Result<(), SessionError> {
+        let Some(mut transfer) = self.transfer.take() else { return Ok(()) };
+        match self.advance(&mut transfer) {
+            Advance::Wait(want) => {
+                transfer.want = want;
+                self.transfer = Some(transfer);
+                Ok(())
+            }
+            Advance::End(outcome) => self.end_transfer(transfer, outcome),
+        }
+    }
+
+    /// Ends the transfer that runs, because the client said so.
+    pub(crate) fn abort_transfer(&mut self) -> Result<(), SessionError> {
+        match self.transfer.take() {
+            Some(transfer) => self.end_transfer(transfer, Outcome::Aborted),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the transfer that runs, because the client is gone.
+    pub(crate) fn abandon_transfer(&mut self) -> Result<(), SessionError> {
+        match self.transfer.take() {
+            Some(transfer) => self.end_transfer(transfer, Outcome::Gone),
+            None => Ok(()),
+        }
+    }
+
+    /// The descriptor the transfer waits for.
+    pub(crate) fn transfer_fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.transfer.as_ref()?.stage {
+            Stage::Accepting => self.listener.as_ref().map(|listener| listener.fd.as_fd()),
+            Stage::Connecting => self.helper.as_ref().map(AsFd::as_fd),
+            Stage::Handshaking(connection)
+            | Stage::Moving(connection)
+            | Stage::Closing(connection) => Some(connection.as_fd()),
+        }
+    }
+
+    fn advance(&mut self, transfer: &mut Transfer) -> Advance {
+        loop {
+            let now = Instant::now();
+            // Placeholder stage while the connection is in hand; every arm puts one back or ends.
+            match std::mem::replace(&mut transfer.stage, Stage::Accepting) {
+                Stage::Accepting => match self.accept_client() {
+                    Ok(Some(fd)) => {
+                        if let Err(outcome) = self.connected(transfer, DataConnection::Plain(fd)) {
+                            return Advance::End(outcome);
+                        }
+                    }
+                    Ok(None) => {
+                        let until = self.connection_deadline(transfer.since, true);
+                        return wait_or(PollFlags::IN, until, now, Outcome::NotConnected);
+                    }
+                    Err(outcome) => return Advance::End(outcome),
+                },
+                Stage::Connecting => match self.take_connected() {
+                    Some(Ok(fd)) => {
+                        if let Err(outcome) = self.connected(transfer, DataConnection::Plain(fd)) {
+                            return Advance::End(outcome);
+                        }
+                    }
+                    Some(Err(none)) => return Advance::End(Outcome::NoConnection(none)),
+                    None => {
+                        transfer.stage = Stage::Connecting;
+                        let until = self
+                            .connection_deadline(transfer.since, false)
+                            .and_then(|until| until.checked_add(HELPER_GRACE));
+                        return wait_or(PollFlags::IN, until, now, Outcome::NotConnected);
+                    }
+                },
+                Stage::Handshaking(mut connection) => match connection.handshake() {
+                    Moved::End => {
+                        if let Err(outcome) = self.agreed(transfer) {
+                            connection.reset();
+                            return Advance::End(outcome);
+                        }
+                        transfer.stage = Stage::Moving(connection);
+                    }
+                    Moved::WouldBlock | Moved::Bytes(_) => {
+                        let flags = connection.interest(PollFlags::IN);
+                        transfer.stage = Stage::Handshaking(connection);
+                        return self.stall_or_wait(transfer, flags, now);
+                    }
+                    Moved::Gone => {
+                        return Advance::End(Outcome::NoHandshake);
+                    }
+                },
+                Stage::Moving(mut connection) => {
+                    let step = match &transfer.job {
+                        Job::Download(_) => {
+                            transfer.step_download(&mut connection, &mut self.scratch)
+                        }
+                        Job::Upload(_) => transfer.step_upload(&mut connection, &mut self.scratch),
+                        Job::Listing(_) => {
+                            transfer.step_listing(&mut connection, &mut self.scratch)
+                        }
+                    };
+                    let flags = match step {
+                        Step::Done => {
+                            transfer.stage = Stage::Closing(connection);
+                            continue;
+                        }
+                        Step::Over(outcome) => {
+                            transfer.stage = Stage::Moving(connection);
+                            return Advance::End(outcome);
+                        }
+                        Step::Again => {
+                            transfer.stage = Stage::Moving(connection);
+                            return Advance::Wait(Want { flags: PollFlags::OUT, until: Some(now) });
+                        }
+                        Step::Pause => {
+                            transfer.stage = Stage::Moving(connection);
+                            let until = transfer.bucket.as_ref().map(|bucket| bucket.next(now));
+                            let flags = PollFlags::empty();
+                            return Advance::Wait(Want { flags, until });
+                        }
+                        Step::Wait(flags) => flags,
+                    };
+                    transfer.stage = Stage::Moving(connection);
+                    return self.stall_or_wait(transfer, flags, now);
+                }
+                Stage::Closing(mut connection) => match connection.finish() {
+                    Moved::End | Moved::Bytes(_) => {
+                        let outcome = match &mut transfer.job {
+                            Job::Upload(upload) => upload
+                                .complete(&self.root, &transfer.path)
+                                .map_or_else(Outcome::File, |()| Outcome::Complete),
+                            Job::Download(_) | Job::Listing(_) => Outcome::Complete,
+                        };
+                        transfer.stage = Stage::Closing(connection);
+                        return Advance::End(outcome);
+                    }
+                    Moved::WouldBlock => {
+                        let flags = connection.interest(PollFlags::OUT);
+                        transfer.stage = Stage::Closing(connection);
+                        return self.stall_or_wait(transfer, flags, now);
+                    }
+                    Moved::Gone => {
+                        transfer.stage = Stage::Closing(connection);
+                        return Advance::End(Outcome::Gone);
+                    }
+                },
+            }
+        }
+    }
+
+    /// The data connection is up. A plain one needs no handshake: the file is made or emptied
+    /// before the client is told to go on, so that a refusal is the command's only reply.
+    fn connected(
+        &mut self,
+        transfer: &mut Transfer,
+        connection: DataConnection,
+    ) -> Result<(), Outcome> {
+        let now = Instant::now();
+        transfer.since = now;
+        transfer.began = now;
+        let rate = match transfer.kind {
+            TransferKind::Upload | TransferKind::Append => self.limits.upload_rate,
+            TransferKind::Download | TransferKind::Listing => self.limits.download_rate,
+        };
+        transfer.bucket = Bucket::new(rate, now);
+        self.scratch.out.clear();
+        if connection.is_tls() {
+            self.say(&transfer.opening);
+            transfer.stage = Stage::Handshaking(connection);
+            return Ok(());
+        }
+        self.open_target(transfer)?;
+        self.say(&transfer.opening);
+        transfer.stage = Stage::Moving(connection);
+        Ok(())
+    }
+
+    /// The handshake of a protected connection is done: only now is anything made or emptied.
+    fn agreed(&mut self, transfer: &mut Transfer) -> Result<(), Outcome> {
+        transfer.since = Instant::now();
+        self.open_target(transfer)
+    }
+
+    fn open_target(&mut self, transfer: &mut Transfer) -> Result<(), Outcome> {
+        match &mut transfer.job {
+            Job::Upload(upload) => {
+                upload.open(&self.root, &transfer.path).map_err(Outcome::File)
+            }
+            Job::Download(_) | Job::Listing(_) => Ok(()),
+        }
+    }
+
+    fn stall_or_wait(&self, transfer: &Transfer, flags: PollFlags, now: Instant) -> Advance {
+        let limit = self.limits.idle_data_timeout;
+        wait_or(flags, deadline(transfer.since, limit), now, Outcome::Stalled)
+    }
+
+    /// The transfer is over: the data connection is closed, then the client is told.
+    fn end_transfer(
+        &mut self,
+        mut transfer: Transfer,
+        outcome: Outcome,
+    ) -> Result<(), SessionError> {
+        let complete = outcome == Outcome::Complete;
+        let mut tls = false;
+        match transfer.stage {
+            Stage::Accepting => {
+                // The client may connect yet; that connection belongs to no later transfer.
+                if let Some(listener) = &mut self.listener {
+                    listener.stale = true;
+                }
+            }
+            Stage::Connecting => {
+                if !matches!(outcome, Outcome::NoConnection(_)) {
+                    self.cancel_connect();
+                }
+            }
+            Stage::Handshaking(connection)
+            | Stage::Moving(connection)
+            | Stage::Closing(connection) => {
+                tls = connection.is_tls();
+                if complete {
+                    drop(connection);
+                } else {
+                    connection.reset();
+                }
+            }
+        }
+        if let (Job::Upload(upload), false) = (&mut transfer.job, complete) {
+            upload.abandon(&self.root);
+        }
+        self.say(&if complete {
+            transfer.complete
+        } else {
+            ended(&outcome, transfer.path.name())
+        });
+        self.last_transfer = Instant::now();
+        let micros = self.last_transfer.saturating_duration_since(transfer.began).as_micros();
+        let event = Event::Transfer(ipc::session::Transfer {
+            kind: transfer.kind,
+            path: Bytes::cut(transfer.path.as_bytes().to_vec()),
+            bytes: transfer.moved,
+            micros: u64::try_from(micros).unwrap_or(u64::MAX),
+            complete,
+            tls,
+        });
+        self.events.add(event, &self.channel)
+    }
+}
+
+/// Waits, or ends when the time is over.
+fn wait_or(flags: PollFlags, until: Option<Instant>, now: Instant, late: Outcome) -> Advance {
+    if until.is_some_and(|until| until <= now) {
+        Advance::End(late)
+    } else {
+        Advance::Wait(Want { flags, until })
+    }
+}

@@ -1,0 +1,51 @@
+//! Why a transfer ended, and what the client is told.
+
+use crate::{files::FileError, ftp::reply::Reply, session::NoConnection};
+
+/// Why a transfer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every byte is where it belongs.
+    Complete,
+    /// ABOR.
+    Aborted,
+    /// The data connection never came up.
+    NoConnection(NoConnection),
+    /// The client did not connect in time.
+    NotConnected,
+    /// The client closed or reset the data connection.
+    Gone,
+    /// No byte moved for too long.
+    Stalled,
+    /// The file system failed.
+    File(FileError),
+    /// The file became shorter while it was sent.
+    Shrunk,
+    /// The listing has more entries than the limit.
+    TooManyEntries,
+    /// The upload is larger than the limit.
+    TooLarge,
+    /// The TLS handshake of the data connection failed.
+    NoHandshake,
+    /// The upload ended without close_notify.
+    Truncated,
+}
+
+/// The reply to a transfer that did not complete. `name` is what the client called the file.
+pub(crate) fn ended(outcome: &Outcome, name: &[u8]) -> Reply {
+    match outcome {
+        Outcome::Complete => Reply::COMPLETE,
+        Outcome::Aborted => Reply::TRANSFER_ABORTED,
+        Outcome::NoConnection(NoConnection::Refused(refusal)) => Reply::refusal(*refusal),
+        Outcome::NoConnection(NoConnection::NoHelper) => Reply::HELPER_GONE,
+        Outcome::NotConnected => Reply::CLIENT_DID_NOT_CONNECT,
+        Outcome::Gone => Reply::CLIENT_CLOSED_DATA,
+        Outcome::Stalled => Reply::DATA_STALLED,
+        Outcome::File(error) => Reply::file_error(*error, name),
+        Outcome::Shrunk => Reply::FILE_CHANGED,
+        Outcome::TooManyEntries => Reply::TOO_MANY_ENTRIES,
+        Outcome::TooLarge => Reply::FILE_SIZE_LIMIT,
+        Outcome::NoHandshake => Reply::DATA_TLS_FAILED,
+        Outcome::Truncated => Reply::UPLOAD_TRUNCATED,
+    }
+}

@@ -1,0 +1,18 @@
+//! QUIT and REIN (RFC 959 section 4.1.1).
+
+use ipc::session::SessionClosed;
+
+use crate::{ftp::reply::Reply, session::Session};
+
+impl Session<'_> {
+    pub(super) fn quit(&mut self) -> Reply {
+        self.ending = Some(SessionClosed::Quit);
+        Reply::GOODBYE
+    }
+
+    /// A process that has become an account cannot become anybody else: the client connects anew.
+    pub(super) fn rein(&mut self) -> Reply {
+        self.ending = Some(SessionClosed::Reinitialize);
+        Reply::REINITIALIZE_CLOSES
+    }
+}
