@@ -33,7 +33,8 @@ pub(super) enum LoginStep {
 impl Gate<'_> {
     pub(super) fn user(&mut self, name: &[u8]) -> Reply {
         let plain = matches!(self.protection, Protection::Plain);
-        let demanded = self.settings.tls.as_ref().is_some_and(|tls| tls.demand >= TlsDemand::Control);
+        let demanded =
+            self.settings.tls.as_ref().is_some_and(|tls| tls.demand >= TlsDemand::Control);
         if plain && demanded {
             return Reply::LOGIN_NEEDS_TLS;
         }

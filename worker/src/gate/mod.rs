@@ -45,13 +45,13 @@ pub fn run(channel: SupervisorChannel) -> Result<(), GateError> {
     let (settings, locked) = boot(&channel)?;
     let mut received = channel.recv()?;
     match received.message {
-        SupervisorToGate::Serve { session: _, client, local, service } => {
+        SupervisorToGate::Serve { session: _, client: _, local: _, service } => {
             let mut fds = received.fds.drain(..);
             let control = fds.next().ok_or(GateError::OutOfTurn)?;
             let control = ControlConnection::new(Stream::Plain(control), b"");
             match service {
                 Service::Ftp | Service::FtpsImplicit => {
-                    Gate::new(&locked, channel, settings, control, client, local).serve()
+                    Gate::new(&locked, channel, settings, control).serve()
                 }
                 Service::I2ftp | Service::I2ftpTls => {
                     let closed = GateClosed::Failed("this build does not speak I2FTP".into());

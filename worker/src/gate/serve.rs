@@ -1,9 +1,6 @@
 //! The gate's loop, and the commands before login.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use ipc::{
     bounded::{Bytes, UserName},
@@ -48,8 +45,6 @@ pub struct Gate<'a> {
     pub(super) host: Option<Bytes<255>>,
     pub(super) protection: Protection,
     unknown: u32,
-    client: SocketAddr,
-    local: SocketAddr,
     began: Instant,
     /// A client's bytes are read only by what can show that the sandbox is up.
     _locked: &'a LockedDown,
@@ -62,8 +57,6 @@ impl<'a> Gate<'a> {
         channel: SupervisorChannel,
         settings: GateSettings,
         control: ControlConnection,
-        client: SocketAddr,
-        local: SocketAddr,
     ) -> Self {
         Gate {
             channel,
@@ -74,8 +67,6 @@ impl<'a> Gate<'a> {
             host: None,
             protection: Protection::Plain,
             unknown: 0,
-            client,
-            local,
             began: Instant::now(),
             _locked: locked,
         }
@@ -214,13 +205,46 @@ impl<'a> Gate<'a> {
             Verb::Ccc => Reply::PROT_NEEDS_TLS,
             Verb::Adat => Reply::NO_SECURITY_DATA,
             Verb::Mic | Verb::Conf | Verb::Enc => Reply::COMMAND_PROTECTION,
-            Verb::Cwd | Verb::Cdup | Verb::Pwd | Verb::Mkd | Verb::Rmd | Verb::Dele | Verb::Rnfr
-            | Verb::Rnto | Verb::Port | Verb::Pasv | Verb::Eprt | Verb::Epsv | Verb::Type
-            | Verb::Stru | Verb::Mode | Verb::Retr | Verb::Stor | Verb::Stou | Verb::Appe
-            | Verb::Allo | Verb::Rest | Verb::Abor | Verb::List | Verb::Nlst | Verb::Mlsd
-            | Verb::Mlst | Verb::Stat | Verb::Size | Verb::Mdtm | Verb::Mfmt | Verb::Mff
-            | Verb::Hash | Verb::Rang | Verb::Xcrc | Verb::Xmd5 | Verb::Xsha1 | Verb::Xsha256
-            | Verb::Xsha512 | Verb::Avbl | Verb::Site => Reply::NOT_LOGGED_IN,
+            Verb::Cwd
+            | Verb::Cdup
+            | Verb::Pwd
+            | Verb::Mkd
+            | Verb::Rmd
+            | Verb::Dele
+            | Verb::Rnfr
+            | Verb::Rnto
+            | Verb::Port
+            | Verb::Pasv
+            | Verb::Eprt
+            | Verb::Epsv
+            | Verb::Type
+            | Verb::Stru
+            | Verb::Mode
+            | Verb::Retr
+            | Verb::Stor
+            | Verb::Stou
+            | Verb::Appe
+            | Verb::Allo
+            | Verb::Rest
+            | Verb::Abor
+            | Verb::List
+            | Verb::Nlst
+            | Verb::Mlsd
+            | Verb::Mlst
+            | Verb::Stat
+            | Verb::Size
+            | Verb::Mdtm
+            | Verb::Mfmt
+            | Verb::Mff
+            | Verb::Hash
+            | Verb::Rang
+            | Verb::Xcrc
+            | Verb::Xmd5
+            | Verb::Xsha1
+            | Verb::Xsha256
+            | Verb::Xsha512
+            | Verb::Avbl
+            | Verb::Site => Reply::NOT_LOGGED_IN,
         };
         Ok(self.refuse(&reply))
     }
@@ -275,7 +299,9 @@ impl<'a> Gate<'a> {
                 return Next::Close(GateClosed::Ended);
             }
             // The answer to an I2FTP knock; an FTP gate never knocks.
-            AuthResult::Welcome => return Next::Close(GateClosed::Failed("answer out of turn".into())),
+            AuthResult::Welcome => {
+                return Next::Close(GateClosed::Failed("answer out of turn".into()));
+            }
         }
         Next::Go
     }

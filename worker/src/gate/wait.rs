@@ -22,8 +22,7 @@ pub(super) fn wait(
     channel: &impl AsFd,
     until: Option<Instant>,
 ) -> io::Result<Woken> {
-    let mut fds =
-        [PollFd::new(channel, PollFlags::IN), PollFd::new(control.0, control.1)];
+    let mut fds = [PollFd::new(channel, PollFlags::IN), PollFd::new(control.0, control.1)];
     let used = if control.1.is_empty() { 1 } else { 2 };
     let polled = fds.get_mut(..used).unwrap_or_default();
     if crate::wait::poll_until(polled, until)? == 0 {

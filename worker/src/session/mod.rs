@@ -12,10 +12,11 @@ mod supervisor;
 
 use ipc::{
     Channel, ChannelError,
+    account::Uploads,
     gate::{Protection, Service},
     session::{SessionBoot, SessionToSupervisor, SupervisorToSession},
 };
-use policy::{Features, LockedDown, Role};
+use policy::{Feature, Features, LockedDown, Role};
 
 use crate::control::{ControlConnection, Stream};
 pub use helper::NoConnection;
@@ -89,7 +90,13 @@ fn boot(channel: &SupervisorChannel) -> Result<(SessionBoot, LockedDown), Sessio
     let SupervisorToSession::Boot(boot) = channel.recv()?.message else {
         return Err(SessionError::OutOfTurn);
     };
-    let features = Features::from_rights(boot.account.rights);
+    let features = Features::from_rights(boot.account.rights)
+        .with_if(boot.tls.is_some(), Feature::Tls)
+        .with_if(boot.ftp.uploads == Uploads::Atomic, Feature::AtomicUploads)
+        .with_if(boot.ftp.sync_uploads, Feature::SyncUploads);
+    // The modes of new files are chosen by the session, which may change its umask; the kernel's,
+    // which no policy lets it change later, must not take more away.
+    rustix::process::umask(rustix::fs::Mode::empty());
     let root = boot.account.root.as_path();
     match policy::lockdown(Role::Session, &boot.confinement, features, Some(root)) {
         Ok(locked) => {

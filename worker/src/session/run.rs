@@ -85,7 +85,8 @@ impl Session<'_> {
             if self.ending.is_some() {
                 return Ok(None);
             }
-            if self.transfer.is_none() && !self.who_asked
+            if self.transfer.is_none()
+                && !self.who_asked
                 && let Some(queued) = self.queue.pop_front()
             {
                 self.obey(queued)?;
@@ -181,9 +182,7 @@ impl Session<'_> {
             fds.push(PollFd::from_borrowed_fd(fd, flags));
         }
         let count = poll_until(&mut fds, until)?;
-        let readable = |index: usize| {
-            fds.get(index).is_some_and(|fd| !fd.revents().is_empty())
-        };
+        let readable = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
         let mut ready =
             Ready { supervisor: readable(0), control: readable(1), transfer: readable(2) };
         let now = Instant::now();
@@ -209,8 +208,8 @@ impl Session<'_> {
                 .map_err(std::io::Error::from)?;
             let until = Instant::now().checked_add(FAREWELL);
             loop {
-                let mut fds = [PollFd::new(&self.control, PollFlags::IN)];
                 self.control.discard_pending();
+                let mut fds = [PollFd::new(&self.control, PollFlags::IN)];
                 if poll_until(&mut fds, until)? == 0 || self.control.fill() != Filled::Bytes {
                     break;
                 }

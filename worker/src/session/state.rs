@@ -1,18 +1,13 @@
 //! What a session knows.
 
-use std::{
-    collections::VecDeque,
-    net::SocketAddr,
-    os::fd::OwnedFd,
-    time::Instant,
-};
+use std::{collections::VecDeque, net::SocketAddr, os::fd::OwnedFd, time::Instant};
 
+use ipc::bounded::Bytes;
 use ipc::{
     account::{Account, Limits},
     gate::Protection,
     session::{Event, FileOperation, FtpSettings, SessionBoot, SessionClosed},
 };
-use ipc::bounded::Bytes;
 use policy::LockedDown;
 
 use super::{
@@ -24,8 +19,12 @@ use crate::{
     control::ControlConnection,
     files::Root,
     ftp::{
-        argument::{ByteRange, TransferType}, command::Command, digest::Algorithm, listing::FactSet,
-        path::VirtualPath, reply::Reply,
+        argument::{ByteRange, TransferType},
+        command::Command,
+        digest::Algorithm,
+        listing::FactSet,
+        path::VirtualPath,
+        reply::Reply,
     },
     transfer::{Scratch, Transfer},
 };

@@ -90,8 +90,7 @@ impl Session<'_> {
 
     /// The moment by which the data connection must be up.
     pub(super) fn connection_deadline(&self, since: Instant, passive: bool) -> Option<Instant> {
-        let limit =
-            if passive { self.limits.accept_timeout } else { self.limits.connect_timeout };
+        let limit = if passive { self.limits.accept_timeout } else { self.limits.connect_timeout };
         crate::rate::deadline(since, limit)
     }
 }

@@ -211,9 +211,7 @@ impl Session<'_> {
 
     fn open_target(&mut self, transfer: &mut Transfer) -> Result<(), Outcome> {
         match &mut transfer.job {
-            Job::Upload(upload) => {
-                upload.open(&self.root, &transfer.path).map_err(Outcome::File)
-            }
+            Job::Upload(upload) => upload.open(&self.root, &transfer.path).map_err(Outcome::File),
             Job::Download(_) | Job::Listing(_) => Ok(()),
         }
     }
@@ -257,11 +255,7 @@ impl Session<'_> {
         if let (Job::Upload(upload), false) = (&mut transfer.job, complete) {
             upload.abandon(&self.root);
         }
-        self.say(&if complete {
-            transfer.complete
-        } else {
-            ended(&outcome, transfer.path.name())
-        });
+        self.say(&if complete { transfer.complete } else { ended(&outcome, transfer.path.name()) });
         self.last_transfer = Instant::now();
         let micros = self.last_transfer.saturating_duration_since(transfer.began).as_micros();
         let event = Event::Transfer(ipc::session::Transfer {

@@ -18,8 +18,8 @@ pub use connection::DataConnection;
 pub use download::Download;
 pub(crate) use listing::is_link;
 pub use listing::{Listing, ListingStyle};
-pub(crate) use outcome::ended;
 pub use outcome::Outcome;
+pub(crate) use outcome::ended;
 pub use upload::{Target, Upload};
 
 use crate::{

@@ -6,7 +6,9 @@ use rustix::event::PollFlags;
 
 use super::{DataConnection, Job, Outcome, Scratch, Step, Transfer};
 use crate::{
-    files::{FileError, FileResult, Moved, Pipe, Replace, Root, set_length, splice_from, splice_to, sync},
+    files::{
+        FileError, FileResult, Moved, Pipe, Replace, Root, set_length, splice_from, splice_to, sync,
+    },
     ftp::{ascii::FromWire, path::VirtualPath},
 };
 
@@ -112,7 +114,7 @@ impl Upload {
     pub(super) fn abandon(&mut self, root: &Root) {
         if let (Target::Beside { hidden, .. }, Some(_)) = (&self.target, &self.file) {
             // If it cannot be deleted, it stays hidden; the target is untouched either way.
-            let _: FileResult<()> = root.delete(hidden);
+            root.delete(hidden).ok();
         }
     }
 }

@@ -60,7 +60,9 @@ impl Session<'_> {
         let is_directory = match found {
             Ok(metadata) => metadata.is_directory(),
             // A link that leads nowhere is something that can be listed.
-            Err(error) => self.root.link_metadata(&path).map(|_| false).map_err(|_| failed(error))?,
+            Err(error) => {
+                self.root.link_metadata(&path).map(|_| false).map_err(|_| failed(error))?
+            }
         };
         if is_directory && !wanted.directory_itself {
             let directory = self.root.open_directory(&path).map_err(failed)?;

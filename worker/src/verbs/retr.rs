@@ -4,11 +4,7 @@ use ipc::session::TransferKind;
 
 use super::{Answer, ok_or_answer};
 use crate::{
-    ftp::{
-        argument::TransferType,
-        ascii::ToWire,
-        reply::Reply,
-    },
+    ftp::{argument::TransferType, ascii::ToWire, reply::Reply},
     session::Session,
     transfer::{Download, Job, Transfer},
 };

@@ -8,12 +8,7 @@ use ipc::{
 use super::{Answer, ok_or_answer};
 use crate::{
     files::{FileError, Replace},
-    ftp::{
-        argument::TransferType,
-        ascii::FromWire,
-        path::VirtualPath,
-        reply::Reply,
-    },
+    ftp::{argument::TransferType, ascii::FromWire, path::VirtualPath, reply::Reply},
     session::Session,
     transfer::{Job, Target, Transfer, Upload},
 };

@@ -100,6 +100,7 @@ impl Reply {
     pub const HOST_UNKNOWN: Reply = Reply::fixed(504, "No such host here.");
     pub const NOT_THE_ADMINISTRATOR: Reply = Reply::fixed(550, "Only an administrator is told.");
     pub const APPEND_AFTER_REST: Reply = Reply::fixed(550, "REST and APPE do not go together.");
+    pub const STOU_AFTER_REST: Reply = Reply::fixed(550, "REST and STOU do not go together.");
     pub const ATOMIC_NO_REST: Reply = Reply::fixed(550, "Uploads are atomic here and cannot be resumed: send the whole file.");
     pub const ATOMIC_NO_APPEND: Reply = Reply::fixed(550, "Uploads are atomic here and cannot be appended to.");
     pub const BEYOND_END: Reply = Reply::fixed(554, "The offset is beyond the end of the file.");
