@@ -5,8 +5,8 @@ use ipc::session::{FileOperation, SessionToSupervisor};
 use super::{Answer, ok_or_answer};
 use crate::{
     ftp::{
-        argument::{self, Site},
         reply::Reply,
+        site::{self, Site},
         verb,
     },
     session::Session,
@@ -23,7 +23,7 @@ impl Session<'_> {
                 return Ok(Some(Reply::NOT_THE_ADMINISTRATOR));
             }
         }
-        let reply = match ok_or_answer!(argument::site(argument).map_err(Reply::argument)) {
+        let reply = match ok_or_answer!(site::site(argument).map_err(Reply::argument)) {
             Site::Chmod { mode, path: name } => {
                 let path = ok_or_answer!(self.resolve(name));
                 let done = self.root.change_mode(&path, mode);
