@@ -167,6 +167,12 @@ pub fn glob(data: &[u8]) {
 }
 
 /// A name makes exactly one line of each listing, and the line is found by its one line end.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "any number will do"
+)]
 pub fn listing(data: &[u8]) {
     let mut numbers = data
         .chunks(8)
@@ -279,8 +285,11 @@ pub fn ascii_conversion(data: &[u8]) {
     }
 }
 
+/// Panics when it is broken.
+pub type Invariant = fn(&[u8]);
+
 /// Every invariant by the name of its fuzz target.
-pub const ALL: [(&str, fn(&[u8])); 8] = [
+pub const ALL: [(&str, Invariant); 8] = [
     ("line_reader", line_reader),
     ("handover", handover),
     ("grammar", grammar),

@@ -4,9 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::{
     fs::{
-        AtFlags, Mode, OFlags, RenameFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT,
-        chmodat, fchmod, fdatasync, fstatfs, ftruncate, mkdirat, openat2, readlinkat,
-        renameat_with, statx, symlinkat, unlinkat, utimensat,
+        AtFlags, Mode, OFlags, RenameFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, fchmod,
+        fstatfs, fsync, ftruncate, mkdirat, openat2, readlinkat, renameat_with, statx, symlinkat,
+        unlinkat, utimensat,
     },
     io::Errno,
 };
@@ -199,30 +199,24 @@ impl Root {
     }
 
     /// Sets the permission bits of what a path leads to; set-uid, set-gid and sticky are never
-    /// among them.
+    /// among them. By descriptor only: `fchmodat` takes a name, Landlock does not watch it, and so
+    /// no policy allows it. The price: a file that its owner may neither read nor write is refused.
     ///
     /// # Errors
-    /// What the file system says: only the owner may.
+    /// [`FileError::NotRegular`] for anything but files and directories, or what the file system
+    /// says: only the owner may.
     pub fn change_mode(&self, path: &VirtualPath, mode: u32) -> FileResult<()> {
-        let mode = permission_bits(mode);
-        let metadata = self.metadata(path)?;
-        if metadata.is_directory() || metadata.is_regular() {
-            let kind = if metadata.is_directory() { OFlags::DIRECTORY } else { OFlags::empty() };
-            match self.open(path.relative(), OFlags::RDONLY | FILE | kind, Mode::empty()) {
-                Ok(fd) => return Ok(fchmod(&fd, mode)?),
-                Err(FileError::Denied) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        // The owner may change the mode of what it cannot read. There is no descriptor to do it
-        // by, so it is done by name beside the directory's, and only if the name is no link.
-        let place = self.place(path)?;
-        let named = statx(&place, place.name, AtFlags::SYMLINK_NOFOLLOW, Metadata::MASK)?;
-        let named = Metadata::from(&named);
-        if (named.device, named.inode) != (metadata.device, metadata.inode) {
-            return Err(FileError::Denied);
-        }
-        Ok(chmodat(&place, place.name, mode, AtFlags::empty())?)
+        let kind = match must_be_file(self.metadata(path)?) {
+            Ok(_) => OFlags::empty(),
+            Err(FileError::IsDirectory) => OFlags::DIRECTORY,
+            Err(error) => return Err(error),
+        };
+        let open = |how: OFlags| self.open(path.relative(), how | FILE | kind, Mode::empty());
+        let fd = match open(OFlags::RDONLY) {
+            Err(FileError::Denied) => open(OFlags::WRONLY).map_err(|_| FileError::Denied)?,
+            result => result?,
+        };
+        Ok(fchmod(&fd, permission_bits(mode))?)
     }
 
     /// Sets the times of what a path leads to, in seconds since 1970; `None` leaves one as it is.
@@ -337,5 +331,5 @@ pub fn set_length(file: impl AsFd, length: u64) -> FileResult<()> {
 /// # Errors
 /// What the file system says: then the upload is not complete.
 pub fn sync(file: impl AsFd) -> FileResult<()> {
-    Ok(fdatasync(file)?)
+    Ok(fsync(file)?)
 }
