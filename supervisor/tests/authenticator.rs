@@ -299,6 +299,27 @@ fn accounts_are_listed_changed_and_removed() {
 }
 
 #[test]
+fn imported_accounts_log_in_and_the_rest_is_named() {
+    let place = Place::new();
+    let list = place.path().join("passwd");
+    let files = place.path().join("files");
+    let crypted = "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/";
+    let text = format!(
+        "# old accounts\nold:{crypted}:4001:4002::{}:/bin/false\nweak:$1$salt$hash\n",
+        files.display()
+    );
+    std::fs::write(&list, text).unwrap();
+    let (done, text) = place.bulkhead(&["user", "import", list.to_str().unwrap()], "");
+    assert!(!done && text.contains("Took over 1 accounts") && text.contains("passwd:3:"), "{text}");
+    let Verdict::Granted(account) = place.password("old", "password") else {
+        panic!("an imported account cannot log in");
+    };
+    assert_eq!((account.identity.uid, account.identity.gid), (4001, 4002));
+    assert_eq!(reason(place.password("old", "passwore")), "wrong-password");
+    assert_eq!(reason(place.password("stranger", "x")), "unknown-user");
+}
+
+#[test]
 fn names_passwords_and_identities_that_cannot_work_are_refused() {
     let place = Place::new();
     let root = place.path().join("files");

@@ -1,5 +1,6 @@
 //! Accounts: the account file, password hashes, and who may log in without a password.
 
+pub mod import;
 pub mod judge;
 #[cfg(feature = "pam")]
 mod pam;

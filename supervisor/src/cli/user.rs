@@ -8,7 +8,7 @@ use ipc::{account::Rights, bounded::UserName};
 use super::{Failure, console, totp};
 use crate::{
     account::{
-        is_anonymous, password,
+        import, is_anonymous, password,
         record::{Expiry, NetworkText, Record, RightList, TlsWord, right},
         store::{Store, StoreError},
     },
@@ -35,6 +35,14 @@ pub enum Command {
         /// As JSON, one array.
         #[arg(long)]
         json: bool,
+    },
+    /// Take over the accounts of a passwd-style file: htpasswd, ProFTPD, Pure-FTPd, shadow.
+    Import {
+        /// The file, one account per line.
+        file: PathBuf,
+        /// The root of accounts whose line names no home; `{name}` stands for the name.
+        #[arg(long, value_name = "DIR")]
+        root: Option<String>,
     },
     /// Remove an account and its second factor.
     Remove {
@@ -109,6 +117,7 @@ pub fn run(config: Config, command: Command) -> Result<(), Failure> {
         Command::Totp(command) => totp::run(&config, &command),
         Command::Passwd { name, password_stdin } => passwd(file, &name, password_stdin),
         Command::List { json } => list(file, json),
+        Command::Import { file: from, root } => import(file, &from, root.as_deref()),
         Command::Remove { name } => remove(file, &name),
     }
 }
@@ -226,6 +235,38 @@ fn list(file: &Path, json: bool) -> Result<(), Failure> {
         console::say(format_args!("{name:<20} {identity:<12} {root}  {}", words.join(", ")));
     }
     Ok(())
+}
+
+/// Takes over what can be taken over and names every line that cannot, which makes it a failure.
+fn import(file: &Path, from: &Path, root: Option<&str>) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(from)
+        .map_err(|e| format!("{} cannot be read: {e}", from.display()))?;
+    let (mut taken_over, mut problems) = (0usize, Vec::new());
+    Store::edit(file, |store| -> Result<(), StoreError> {
+        for (number, line) in (1usize..).zip(text.lines()) {
+            let place = format!("{}:{number}", from.display());
+            match import::read(line, root) {
+                Ok(None) => {}
+                Err(why) => problems.push(format!("{place}: {why}")),
+                Ok(Some(line)) if store.accounts.contains_key(&line.name) => {
+                    problems.push(format!("{place}: {} exists already", line.name));
+                }
+                Ok(Some(line)) if is_anonymous(&line.name) => {
+                    problems.push(format!("{place}: {} is for anonymous login", line.name));
+                }
+                Ok(Some(line)) => {
+                    for field in &line.left_out {
+                        problems.push(format!("{place}: {}: left out: {field}", line.name));
+                    }
+                    store.accounts.insert(line.name, line.record);
+                    taken_over = taken_over.saturating_add(1);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    console::say(format_args!("Took over {taken_over} accounts."));
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n").into()) }
 }
 
 fn remove(file: &Path, name: &str) -> Result<(), Failure> {
