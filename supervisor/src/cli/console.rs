@@ -17,6 +17,11 @@ pub fn say(line: impl fmt::Display) {
     writeln!(io::stdout().lock(), "{line}").unwrap_or_default();
 }
 
+/// Prints a line to standard error, where it does not get into what is piped on.
+pub fn warn(line: impl fmt::Display) {
+    writeln!(io::stderr().lock(), "{line}").unwrap_or_default();
+}
+
 /// Prints an error with its causes, each once.
 pub fn complain(error: &dyn Error) {
     let mut text = error.to_string();

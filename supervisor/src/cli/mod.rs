@@ -1,6 +1,7 @@
 //! The command line: one file per command. Errors are printed once, here.
 
 mod console;
+mod import;
 pub mod operator;
 mod policy;
 mod serve;
@@ -58,6 +59,8 @@ enum Command {
     /// Print, explain and verify the sandboxes, for an auditor.
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Translate the configuration of another server.
+    Import(import::Import),
     /// Judge one attempt to log in; started by the server.
     #[command(hide = true)]
     Authenticator,
@@ -95,6 +98,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Drain => Ok(operator::drain(&load(config)?)?),
         Command::Penalties(command) => Ok(operator::penalties(&load(config)?, &command)?),
         Command::Policy(command) => policy::run(config, command),
+        Command::Import(command) => import::run(&command).map(done),
         Command::Authenticator => Ok(crate::roles::authenticator::run()),
         Command::Keeper => Ok(crate::roles::keeper::run()),
     }
