@@ -82,13 +82,20 @@ fn is_transparent(section: &str) -> bool {
     ["ifmodule", "global", "ifdefine"].contains(&name.as_str())
 }
 
+/// A section that is not translated. An `<Anonymous>` may ask for a password or admit a few hosts
+/// only, so none is opened to everybody here.
 fn open(line: usize, section: &str, into: &mut Translation) {
-    match section.split_once(char::is_whitespace) {
-        Some((name, root)) if name.eq_ignore_ascii_case("anonymous") && root.starts_with('/') => {
-            into.set("anonymous", "enabled", true);
-            into.text("anonymous", "root", root.trim());
-        }
-        Some(_) | None => into.leave(line, format!("<{section}> and what stands in it")),
+    let name = section.split_whitespace().next().unwrap_or_default();
+    if name.eq_ignore_ascii_case("anonymous") {
+        into.leave(
+            line,
+            format!(
+                "<{section}>: if everybody may read it, set `root` and `enabled = true` below \
+                 [anonymous]"
+            ),
+        );
+    } else {
+        into.leave(line, format!("<{section}> and what stands in it"));
     }
 }
 
