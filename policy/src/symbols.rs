@@ -10,9 +10,9 @@
 const CONSTANTS: &[(&str, u32)] = &[
     ("F_GETFL", libc::F_GETFL as u32),
     ("F_SETFL", libc::F_SETFL as u32),
-    ("F_SETPIPE_SZ", libc::F_SETPIPE_SZ as u32),
     ("F_GETFD", libc::F_GETFD as u32),
     ("F_SETFD", libc::F_SETFD as u32),
+    ("F_SETPIPE_SZ", libc::F_SETPIPE_SZ as u32),
     ("F_DUPFD_CLOEXEC", libc::F_DUPFD_CLOEXEC as u32),
     ("O_NONBLOCK", libc::O_NONBLOCK as u32),
     ("O_RDWR", libc::O_RDWR as u32),

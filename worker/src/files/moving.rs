@@ -1,10 +1,10 @@
-//! Bytes between files, pipes and sockets that never pass through this process.
+//! Bytes between files, pipes and sockets; all but copies never pass through this process.
 
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::{
-    fs::{copy_file_range, sendfile},
-    io::Errno,
+    fs::sendfile,
+    io::{Errno, pread, pwrite},
     pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice},
 };
 
@@ -95,7 +95,11 @@ pub fn splice_to(
     moved(splice(&pipe.reader, None, file, Some(offset), count, SpliceFlags::MOVE))
 }
 
-/// File to file: at most `count` bytes, both offsets move along.
+/// Bytes of one step of [`copy_range`].
+const COPY_PIECE: usize = 32 * 1024;
+
+/// File to file: at most `count` bytes, both offsets move along. With pread and pwrite, which a
+/// session needs anyway: copies are rare, and copy_file_range would be one more call to allow.
 ///
 /// # Errors
 /// The file system's.
@@ -106,5 +110,15 @@ pub fn copy_range(
     to_offset: &mut u64,
     count: usize,
 ) -> FileResult<Moved> {
-    moved(copy_file_range(from, Some(from_offset), to, Some(to_offset), count))
+    let mut piece = [0; COPY_PIECE];
+    let room = piece.get_mut(..count.min(COPY_PIECE)).unwrap_or_default();
+    let read = pread(&from, &mut *room, *from_offset)?;
+    let written = match room.get(..read) {
+        None | Some([]) => return Ok(Moved::End),
+        Some(bytes) => pwrite(&to, bytes, *to_offset)?,
+    };
+    let moved = u64::try_from(written).unwrap_or(u64::MAX);
+    *from_offset = from_offset.saturating_add(moved);
+    *to_offset = to_offset.saturating_add(moved);
+    Ok(Moved::Bytes(written))
 }
