@@ -17,6 +17,7 @@ mod keeper;
 mod listen;
 mod log;
 mod login;
+mod notify;
 mod operator;
 mod penalties;
 mod pool;

@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     helper, keeper,
     listen::{self, Listener},
+    notify::Notifier,
     operator, pool,
     server::{Phase, Programs, Server},
 };
@@ -141,6 +142,7 @@ async fn serve(
     mut hooks: Hooks,
 ) -> Result<(), String> {
     let signals = Signals::catch()?;
+    let notifier = Notifier::from_environment();
     let source = hooks.source.take();
     tokio::task::spawn_local(reap(Rc::clone(&server), signals.child));
     start_processes(&server).await?;
@@ -161,11 +163,20 @@ async fn serve(
     let _control = control.answer(Rc::clone(&server), wishes);
     let (mut terminate, mut interrupt, mut reload) =
         (signals.terminate, signals.interrupt, signals.reload);
+    notifier.ready();
+    let watchdog = notifier.feed_watchdog();
+    tokio::pin!(watchdog);
+    let mut watched = true;
     let reason = loop {
         tokio::select! {
+            () = &mut watchdog, if watched => watched = false,
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
-            _ = reload.recv() => reread(&server, source.as_deref()).await.unwrap_or_default(),
+            _ = reload.recv() => {
+                notifier.reloading();
+                reread(&server, source.as_deref()).await.unwrap_or_default();
+                notifier.ready();
+            }
             Some(wish) = wished.recv() => match wish {
                 operator::Wish::Drain => {
                     server.enter_phase(Phase::Draining);
@@ -181,6 +192,7 @@ async fn serve(
             () = drained(&server) => break "drained",
         }
     };
+    notifier.stopping();
     tracing::info!(event = "ending", reason);
     end(&server).await;
     tracing::info!(event = "ended");
