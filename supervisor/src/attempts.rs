@@ -137,7 +137,7 @@ impl<'a> Attempts<'a> {
                 event = "login-refused",
                 session = connection.session.0,
                 client = %connection.client.ip(),
-                account = %account.name,
+                account = account.name.as_str(),
                 reason = "session-limit",
             );
             let text = "Too many sessions of this account; close one and try again.";
@@ -147,7 +147,7 @@ impl<'a> Attempts<'a> {
             event = "login",
             session = connection.session.0,
             client = %connection.client.ip(),
-            account = %account.name,
+            account = account.name.as_str(),
             uid = account.identity.uid,
             tls,
         );
@@ -174,7 +174,7 @@ impl<'a> Attempts<'a> {
             event = "login-failed",
             session = connection.session.0,
             client = %connection.client.ip(),
-            user = %user,
+            user = user.as_str(),
             reason,
         );
         server.counters.failed_login();
@@ -202,7 +202,7 @@ impl<'a> Attempts<'a> {
             event = "login-impossible",
             session = self.connection.session.0,
             client = %self.connection.client.ip(),
-            user = %user,
+            user = user.as_str(),
             "{what}"
         );
         Outcome::Answer(AuthResult::Unavailable(UNAVAILABLE.into()))
