@@ -1,5 +1,6 @@
 //! The command line: one file per command. Errors are printed once, here.
 
+mod check;
 mod console;
 mod import;
 pub mod operator;
@@ -40,6 +41,8 @@ enum Command {
     Try(try_serve::Try),
     /// Run the server.
     Serve,
+    /// Check the configuration and the host, and say everything that is wrong at once.
+    Check(check::Check),
     /// Manage the accounts of the account file.
     #[command(subcommand)]
     User(user::Command),
@@ -90,6 +93,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Try(options) => try_serve::run(&options),
         Command::Serve => serve::run(load(config)?),
+        Command::Check(command) => check::run(config, &command),
         Command::User(command) => user::run(load(config)?, command).map(done),
         Command::Status(output) => Ok(operator::status(&load(config)?, output)?),
         Command::Sessions(output) => Ok(operator::sessions(&load(config)?, output)?),

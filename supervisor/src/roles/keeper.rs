@@ -8,7 +8,7 @@
 //! and no more of them than its channel may have.
 
 mod form;
-mod key;
+pub mod key;
 
 use std::{
     collections::BTreeMap,

@@ -2,7 +2,7 @@
 
 mod evidence;
 mod fresh;
-mod host;
+pub(super) mod host;
 mod live;
 mod verify;
 

@@ -1,0 +1,130 @@
+//! Files and directories: who may read them, and whether what must be there is there.
+
+use std::{
+    fs::File,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use nix::unistd::{AccessFlags, Group, access};
+
+use super::{Findings, Severity};
+use crate::roles::keeper::key;
+
+/// Seconds before the end of a certificate from which on it is worth a warning: 14 days.
+const SOON: i64 = 14 * 24 * 60 * 60;
+
+/// Checks them.
+pub fn check(findings: &mut Findings<'_>) {
+    let config = findings.config;
+    if let (Some(file), true) = (&config.file, config.i2ftp.is_some()) {
+        private(findings, file, "it holds the key of I2FTP");
+    }
+    certificates(findings);
+    writable(findings, ".state_directory", &config.state_directory);
+    if let Some(directory) = config.control_socket.parent() {
+        writable(findings, ".control_socket", directory);
+    }
+    if let Some(directory) = config.log.file.as_deref().and_then(Path::parent) {
+        writable(findings, "log.file", directory);
+    }
+    if let Some(anonymous) = &config.anonymous {
+        directory(findings, "anonymous.root", &anonymous.root);
+    }
+    if let Some(root) = config.i2ftp.as_ref().and_then(|i2ftp| i2ftp.root.as_ref()) {
+        directory(findings, "i2ftp.root", root);
+    }
+    if let Some(name) = &config.admin_group {
+        if !matches!(Group::from_name(name), Ok(Some(_))) {
+            findings.key(
+                Severity::Error,
+                ".admin_group",
+                format!("there is no group {name}"),
+                "make it with `groupadd --system`, or remove the line",
+            );
+        }
+    }
+}
+
+fn private(findings: &mut Findings<'_>, file: &Path, why: &str) {
+    let Ok(metadata) = std::fs::metadata(file) else { return };
+    if metadata.mode() & 0o007 != 0 {
+        findings.push(
+            Severity::Warning,
+            file.display().to_string(),
+            format!("everybody may read it, and {why}"),
+            format!("run: chmod 640 {}", file.display()),
+        );
+    }
+}
+
+fn certificates(findings: &mut Findings<'_>) {
+    let Some(tls) = &findings.config.tls else { return };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    for (certificate, private_key) in &tls.pairs {
+        let open = |path: &Path| {
+            File::open(path)
+                .map_err(|e| (path.display().to_string(), format!("cannot be read: {e}")))
+        };
+        let loaded =
+            open(certificate).and_then(|c| Ok((c, open(private_key)?))).and_then(|(c, k)| {
+                key::load(c.into(), k.into(), now).map_err(|unusable| {
+                    let file = match unusable.file {
+                        ipc::keeper::CertificateFile::Certificate => certificate,
+                        ipc::keeper::CertificateFile::PrivateKey => private_key,
+                    };
+                    (file.display().to_string(), unusable.reason)
+                })
+            });
+        match loaded {
+            Ok((public, _)) if public.not_after.saturating_sub(now) < SOON => findings.push(
+                Severity::Warning,
+                certificate.display().to_string(),
+                format!("it expires in {} days", public.not_after.saturating_sub(now) / 86_400),
+                "renew it, then run `bulkhead reload`",
+            ),
+            Ok(_) => {}
+            Err((place, what)) => findings.push(
+                Severity::Error,
+                place,
+                what,
+                "name a readable pair with `certificate` and `private_key` below [tls]",
+            ),
+        }
+    }
+    if let Some(authority) = &tls.client_ca {
+        if let Err(e) = File::open(authority) {
+            findings.key(
+                Severity::Error,
+                "tls.client_ca",
+                format!("{} cannot be read: {e}", authority.display()),
+                "name a PEM file of authorities",
+            );
+        }
+    }
+}
+
+/// A directory the server writes to; it makes the last part of the path itself.
+fn writable(findings: &mut Findings<'_>, key: &str, directory: &Path) {
+    let existing = if directory.exists() { Some(directory) } else { directory.parent() };
+    let Some(existing) = existing else { return };
+    if let Err(e) = access(existing, AccessFlags::W_OK | AccessFlags::X_OK) {
+        findings.key(
+            Severity::Error,
+            key,
+            format!("{} cannot be written to: {e}", existing.display()),
+            "make the directory for the user the server runs as, or name another",
+        );
+    }
+}
+
+fn directory(findings: &mut Findings<'_>, key: &str, directory: &Path) {
+    let what = match std::fs::metadata(directory) {
+        Ok(metadata) if metadata.is_dir() => return,
+        Ok(_) => format!("{} is no directory", directory.display()),
+        Err(e) => format!("{} cannot be used: {e}", directory.display()),
+    };
+    findings.key(Severity::Error, key, what, "make the directory, or name another");
+}
