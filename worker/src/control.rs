@@ -23,20 +23,12 @@ const PIECE: usize = 4096;
 /// the connection has to be polled for [`Stream::interest`].
 #[derive(Debug)]
 pub enum Stream {
-    /// TCP, or in a session of a TLS client the socket pair to the relay.
+    /// TCP, or in a session of a TLS client the socket pair to the relay. The supervisor made it
+    /// such that it does not block.
     Plain(OwnedFd),
 }
 
 impl Stream {
-    /// Adopts a connected socket and makes sure that it does not block.
-    ///
-    /// # Errors
-    /// As fcntl(2).
-    pub fn plain(fd: OwnedFd) -> io::Result<Stream> {
-        rustix::fs::fcntl_setfl(&fd, rustix::fs::OFlags::NONBLOCK)?;
-        Ok(Stream::Plain(fd))
-    }
-
     /// Reads what is there. 0 is the end.
     ///
     /// # Errors
@@ -252,11 +244,11 @@ mod tests {
         let (ours, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
             SocketType::STREAM,
-            SocketFlags::CLOEXEC,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
             None,
         )
         .unwrap();
-        (ControlConnection::new(Stream::plain(ours).unwrap(), b""), theirs)
+        (ControlConnection::new(Stream::Plain(ours), b""), theirs)
     }
 
     #[test]
@@ -287,11 +279,11 @@ mod tests {
         let (ours, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
             SocketType::STREAM,
-            SocketFlags::CLOEXEC,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
             None,
         )
         .unwrap();
-        let mut control = ControlConnection::new(Stream::plain(ours).unwrap(), b"NO");
+        let mut control = ControlConnection::new(Stream::Plain(ours), b"NO");
         rustix::io::write(&theirs, b"OP\r\n").unwrap();
         assert_eq!(control.next_line(), None);
         assert_eq!(control.fill(), Filled::Bytes);

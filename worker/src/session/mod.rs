@@ -67,12 +67,7 @@ fn control(
     match received.message {
         SupervisorToSession::Control { unread, protection } => {
             let fd = received.fds.pop().ok_or(SessionError::OutOfTurn)?;
-            if matches!(protection, Protection::Plain) {
-                // One reply, one packet, at once: Nagle's algorithm would hold the 226 back until
-                // the client's delayed acknowledgement of the 150.
-                rustix::net::sockopt::set_tcp_nodelay(&fd, true).map_err(std::io::Error::from)?;
-            }
-            let control = ControlConnection::new(Stream::plain(fd)?, unread.as_slice());
+            let control = ControlConnection::new(Stream::Plain(fd), unread.as_slice());
             Ok(Some((control, protection)))
         }
         SupervisorToSession::Kick { .. } | SupervisorToSession::Finish { .. } => Ok(None),
