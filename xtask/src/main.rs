@@ -1,6 +1,7 @@
-//! The developer's commands: `cargo xtask dist`, `build`, `test`, `try`.
+//! The developer's commands: `cargo xtask dist`, `build`, `test`, `try`, `bench`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod command;
 mod demonstrate;
 mod dist;
@@ -27,6 +28,8 @@ enum Command {
     Build,
     /// Run every test; the last line is `N passed, N failed, N skipped`
     Test(tests_run::Options),
+    /// Compare speed, CPU time and memory with the FTP servers of Debian (as root, a few minutes)
+    Bench(bench::Options),
     /// Build the release binaries and run `bulkhead try` with these arguments
     Try {
         /// What `bulkhead try` is given, for instance the directory to serve
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Command::Dist => dist::build(dist::Flavour::Release).map(|_| ()),
         Command::Build => dist::build(dist::Flavour::Dev).map(|_| ()),
         Command::Test(options) => tests_run::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Try { arguments } => demonstrate::run(&arguments),
     };
     match done {

@@ -1,0 +1,246 @@
+//! The servers that are compared: how each is configured, started and ended.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{cgroup::Group, tree::Tree};
+use crate::command::{Done, make_directory, output, run, target};
+
+/// The packages of the other servers, and of the libraries that a small system lacks.
+const PACKAGES: [&str; 10] = [
+    "vsftpd",
+    "proftpd-core",
+    "proftpd-mod-crypto",
+    "pure-ftpd",
+    "libwrap0",
+    "libhiredis0.14",
+    "libmemcached11",
+    "libmemcachedutil2",
+    "libhashkit2",
+    "libpcre2-posix3",
+];
+
+/// A server that can be started.
+pub struct Server {
+    /// Its name in the table.
+    pub name: &'static str,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+    /// The directory with the files, as a client names it.
+    pub base: &'static str,
+    /// Who uploads; downloads and listings are made by the same.
+    pub user: &'static str,
+    /// A line for `sh` that becomes the server.
+    start: String,
+}
+
+/// A server that runs.
+pub struct Running {
+    /// Which.
+    pub server: Server,
+    /// Its processes.
+    pub group: Group,
+    child: Child,
+}
+
+impl Running {
+    /// Starts a server in a control group of its own, and waits until it greets.
+    pub fn start(server: Server) -> Done<Running> {
+        let group = Group::make(server.name)?;
+        let line = format!("echo $$ > {}; exec {}", group.members_file().display(), server.start);
+        // A mount namespace of its own: the user `ftp`, which the others need, exists in there.
+        let child = Command::new("unshare")
+            .args(["--mount", "sh", "-c", &line])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("unshare: {e}"))?;
+        let running = Running { server, group, child };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(running.address()).is_err() {
+            if Instant::now() > deadline {
+                return Err(format!("{} does not listen after 20 s", running.server.name));
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(running)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.server.port))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.group.end();
+        drop(self.child.wait());
+    }
+}
+
+/// The servers whose names are wanted, Bulkhead first.
+pub fn all(tree: &Tree, binaries: &Path, wanted: impl Fn(&str) -> bool) -> Done<Vec<Server>> {
+    let peers = provide_peers()?;
+    let passwd = write_passwd(tree)?;
+    let libraries = peers.join("usr/lib/x86_64-linux-gnu");
+    let peer = |program: &str, arguments: &str| {
+        format!(
+            "env LD_LIBRARY_PATH={} sh -c 'mount --bind {} /etc/passwd && exec {}/usr/sbin/{program} \
+             {arguments}'",
+            libraries.display(),
+            passwd.display(),
+            peers.display(),
+        )
+    };
+    let vsftpd = write(tree, "vsftpd.conf", &vsftpd(tree))?;
+    let proftpd = write(tree, "proftpd.conf", &proftpd(tree, &peers))?;
+    let mut servers = vec![
+        Server {
+            name: "vsftpd",
+            port: 31_021,
+            base: "/pub",
+            user: "anonymous",
+            start: peer("vsftpd", &vsftpd.display().to_string()),
+        },
+        Server {
+            name: "proftpd",
+            port: 31_022,
+            base: "/pub",
+            user: "anonymous",
+            start: peer("proftpd", &format!("-n -q -c {}", proftpd.display())),
+        },
+        Server {
+            name: "pure-ftpd",
+            port: 31_023,
+            base: "/pub",
+            user: "anonymous",
+            start: peer("pure-ftpd", &pure_ftpd(tree)),
+        },
+    ];
+    servers.retain(|server| wanted(server.name));
+    if wanted("bulkhead") {
+        servers.insert(0, bulkhead(tree, binaries)?);
+    }
+    Ok(servers)
+}
+
+fn bulkhead(tree: &Tree, binaries: &Path) -> Done<Server> {
+    let state = tree.scratch.join("bulkhead");
+    make_directory(&state)?;
+    let public = tree.public();
+    let text = format!(
+        "listen_port = 31020\nmax_conns_per_ip = 0\nlocal_umask = \"022\"\n\
+         control_socket = {:?}\nstate_directory = {:?}\n\
+         [passive]\nports = \"40000-41999\"\n[auth]\nusers_file = {:?}\n\
+         [anonymous]\nenabled = true\nroot = {public:?}\n\
+         [penalties]\nenabled = false\n[limits]\ncommands_per_second = 0\n\
+         [tls]\ncertificate = {:?}\nprivate_key = {:?}\n[log]\nlevel = \"warn\"\n",
+        state.join("control.sock"),
+        state,
+        state.join("users.toml"),
+        tree.certificate(),
+        tree.key(),
+    );
+    let configuration = write(tree, "bulkhead.toml", &text)?;
+    let program = binaries.join("bulkhead");
+    let line = format!(
+        "printf secret | {} --config {} user add bench --root {} --password-stdin",
+        program.display(),
+        configuration.display(),
+        public.display(),
+    );
+    output(Command::new("sh").args(["-c", &line]))?;
+    Ok(Server {
+        name: "bulkhead",
+        port: 31_020,
+        base: "/",
+        user: "bench",
+        start: format!("{} --config {} serve", program.display(), configuration.display()),
+    })
+}
+
+fn vsftpd(tree: &Tree) -> String {
+    format!(
+        "listen=YES\nlisten_address=127.0.0.1\nlisten_port=31021\nbackground=NO\n\
+         anonymous_enable=YES\nno_anon_password=YES\nftp_username=ftp\nnopriv_user=nobody\n\
+         anon_root={}\nwrite_enable=YES\nanon_upload_enable=YES\nanon_other_write_enable=YES\n\
+         anon_world_readable_only=NO\nanon_umask=022\nlocal_enable=NO\nxferlog_enable=NO\n\
+         secure_chroot_dir={}\npasv_min_port=44000\npasv_max_port=45999\nseccomp_sandbox=NO\n\
+         max_clients=0\nmax_per_ip=0\n\
+         ssl_enable=YES\nallow_anon_ssl=YES\nforce_anon_logins_ssl=NO\nforce_anon_data_ssl=NO\n\
+         ssl_tlsv1=YES\nssl_ciphers=HIGH\nrsa_cert_file={certificate}\nrsa_private_key_file={key}\n",
+        tree.root().display(),
+        tree.scratch.join("state").display(),
+        certificate = tree.certificate().display(),
+        key = tree.key().display(),
+    )
+}
+
+fn proftpd(tree: &Tree, peers: &Path) -> String {
+    let state = tree.scratch.join("state");
+    format!(
+        "ModulePath {}\nLoadModule mod_tls.c\nTLSEngine on\nTLSRequired off\n\
+         TLSECCertificateFile {}\nTLSECCertificateKeyFile {}\n\
+         ServerType standalone\nDefaultServer on\nDefaultAddress 127.0.0.1\nPort 31022\n\
+         User nobody\nGroup nogroup\nUseReverseDNS off\nMaxInstances 600\nSystemLog none\n\
+         TransferLog none\nWtmpLog off\nRequireValidShell off\nAllowOverwrite on\nDelayEngine off\n\
+         PassivePorts 46000 47999\nUmask 022\nScoreboardFile {}\nPidFile {}\n\
+         <Anonymous {}>\nUser nobody\nGroup nogroup\nUserAlias anonymous nobody\n\
+         RequireValidShell off\n</Anonymous>\n",
+        peers.join("usr/lib/proftpd").display(),
+        tree.certificate().display(),
+        tree.key().display(),
+        state.join("scoreboard").display(),
+        state.join("proftpd.pid").display(),
+        tree.root().display(),
+    )
+}
+
+fn pure_ftpd(tree: &Tree) -> String {
+    format!(
+        "-S 127.0.0.1,31023 -e -H -c 600 -C 600 -M -p 42000:43999 -k 99 -L 200000:10 -Y 1 -2 {},{}",
+        tree.certificate().display(),
+        tree.key().display(),
+    )
+}
+
+/// /etc/passwd with a user `ftp`, for the mount namespaces of the other servers.
+fn write_passwd(tree: &Tree) -> Done<PathBuf> {
+    let own = fs::read_to_string("/etc/passwd").map_err(|e| format!("/etc/passwd: {e}"))?;
+    let without = own.lines().filter(|line| !line.starts_with("ftp:"));
+    let mut text: String = without.map(|line| format!("{line}\n")).collect();
+    text += &format!("ftp:x:65534:65534::{}:/bin/sh\n", tree.root().display());
+    write(tree, "passwd", &text)
+}
+
+fn write(tree: &Tree, name: &str, text: &str) -> Done<PathBuf> {
+    let file = tree.scratch.join(name);
+    fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
+    Ok(file)
+}
+
+/// Downloads the other servers from the system's Debian archive and unpacks them below `target`;
+/// nothing is installed.
+fn provide_peers() -> Done<PathBuf> {
+    let directory = target().join("bench-peers");
+    let complete = directory.join("complete");
+    if complete.exists() {
+        return Ok(directory);
+    }
+    let packages = directory.join("packages");
+    make_directory(&packages)?;
+    run(Command::new("apt-get").arg("-q").arg("download").args(PACKAGES).current_dir(&packages))?;
+    for entry in fs::read_dir(&packages).map_err(|e| e.to_string())? {
+        let package = entry.map_err(|e| e.to_string())?.path();
+        run(Command::new("dpkg").arg("-x").arg(&package).arg(&directory))?;
+    }
+    fs::write(&complete, "").map_err(|e| e.to_string())?;
+    Ok(directory)
+}
