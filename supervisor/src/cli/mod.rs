@@ -6,6 +6,7 @@ mod import;
 pub mod operator;
 mod policy;
 mod serve;
+mod setup;
 mod totp;
 mod try_serve;
 mod user;
@@ -24,12 +25,15 @@ const EXIT_FAILURE: u8 = 1;
 /// Exit code of a configuration or command line that cannot work.
 const EXIT_CONFIGURATION: u8 = 2;
 
+/// Where the configuration is when nothing is said.
+const DEFAULT_CONFIGURATION: &str = "/etc/bulkhead/bulkhead.toml";
+
 /// A file-transfer server in sandboxed compartments: FTP, FTPS and I2FTP.
 #[derive(Parser)]
 #[command(name = "bulkhead", version, disable_help_subcommand = true)]
 struct Arguments {
     /// The configuration file.
-    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/bulkhead/bulkhead.toml")]
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -41,6 +45,8 @@ enum Command {
     Try(try_serve::Try),
     /// Run the server.
     Serve,
+    /// Write the configuration, the first account and a certificate, question by question.
+    Setup(Box<setup::Setup>),
     /// Check the configuration and the host, and say everything that is wrong at once.
     Check(check::Check),
     /// Manage the accounts of the account file.
@@ -93,6 +99,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Try(options) => try_serve::run(&options),
         Command::Serve => serve::run(load(config)?),
+        Command::Setup(command) => setup::run(config, &command).map(done),
         Command::Check(command) => check::run(config, &command),
         Command::User(command) => user::run(load(config)?, command).map(done),
         Command::Status(output) => Ok(operator::status(&load(config)?, output)?),

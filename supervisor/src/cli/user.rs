@@ -52,13 +52,13 @@ pub enum Command {
 }
 
 /// A new account.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct Add {
     /// Its name.
-    name: String,
+    pub name: String,
     /// The directory its clients see as `/`.
     #[arg(long, value_name = "DIR")]
-    root: PathBuf,
+    pub root: PathBuf,
     /// Where its sessions start, as its clients see it.
     #[arg(long, value_name = "DIR")]
     start: Option<PathBuf>,
@@ -67,19 +67,19 @@ pub struct Add {
     password_stdin: bool,
     /// Demand one-time codes from the start.
     #[arg(long)]
-    totp: bool,
+    pub totp: bool,
     /// Allow nothing that changes anything.
     #[arg(long)]
-    read_only: bool,
+    pub read_only: bool,
     /// What it may do, separated by commas (everything but symlink when left out).
     #[arg(long, value_name = "RIGHT,…", value_delimiter = ',', value_parser = right)]
     rights: Vec<Rights>,
     /// Its uid (the owner of the directory when left out).
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    uid: Option<u32>,
+    pub uid: Option<u32>,
     /// Its gid (the group of the directory when left out).
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    gid: Option<u32>,
+    pub gid: Option<u32>,
     /// Its supplementary groups, separated by commas.
     #[arg(long, value_name = "GID,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     groups: Vec<u32>,
@@ -122,45 +122,48 @@ pub fn run(config: Config, command: Command) -> Result<(), Failure> {
     }
 }
 
+impl Add {
+    /// An account with nothing but a name and a root.
+    pub fn new(name: String, root: PathBuf) -> Add {
+        Add { name, root, ..Add::default() }
+    }
+}
+
 fn add(config: &Config, add: Add) -> Result<(), Failure> {
-    let file = &config.auth.users_file;
-    let name = UserName::try_from(add.name.clone())
-        .map_err(|e| format!("the name {:?} cannot be used: it is {e}", add.name))?;
-    if is_anonymous(name.as_str()) {
+    // Before somebody types a password for nothing.
+    if exists(&config.auth.users_file, &add.name)? {
+        return Err(taken(&add.name));
+    }
+    judge_name(&add.name)?;
+    record(&add)?;
+    let typed = console::new_password(add.password_stdin)?;
+    create(config, add, &typed)
+}
+
+fn judge_name(name: &str) -> Result<UserName, Failure> {
+    if is_anonymous(name) {
         return Err("this name is for anonymous login; see [anonymous] in the configuration".into());
     }
-    let root = std::fs::canonicalize(&add.root)
-        .map_err(|e| format!("the root {} cannot be used: {e}", add.root.display()))?;
-    let rights = add.rights.iter().copied().reduce(Rights::with).map(RightList);
-    let mut record = Record {
-        root,
-        start: add.start,
-        read_only: add.read_only,
-        rights,
-        uid: add.uid,
-        gid: add.gid,
-        groups: add.groups,
-        upload_rate: add.upload_rate,
-        download_rate: add.download_rate,
-        max_sessions: add.max_sessions,
-        networks: add.networks,
-        expires: add.expires,
-        tls: add.tls,
-        administrator: add.administrator,
-        ..Record::default()
-    };
+    UserName::try_from(name.to_owned())
+        .map_err(|e| format!("the name {name:?} cannot be used: it is {e}").into())
+}
+
+/// Adds an account with this password, and enrols it if that is asked for.
+///
+/// # Errors
+/// What cannot be added, and what to do instead.
+pub fn create(config: &Config, add: Add, typed: &str) -> Result<(), Failure> {
+    let file = &config.auth.users_file;
+    let name = judge_name(&add.name)?;
+    let mut record = record(&add)?;
     let identity = record.identity()?;
     // Written down, so that a later change of the directory's owner changes no account.
     (record.uid, record.gid) = (Some(identity.uid), Some(identity.gid));
-    if exists(file, name.as_str())? {
-        return Err(taken(&name));
-    }
-    let typed = console::new_password(add.password_stdin)?;
     record.password = Some(password::hash(typed.as_bytes())?);
     let root = record.root.clone();
     Store::edit(file, |store| -> Result<(), Failure> {
         if store.accounts.contains_key(name.as_str()) {
-            return Err(taken(&name));
+            return Err(taken(name.as_str()));
         }
         store.accounts.insert(name.as_str().to_owned(), record);
         Ok(())
@@ -172,6 +175,30 @@ fn add(config: &Config, add: Add) -> Result<(), Failure> {
         root.display()
     ));
     if add.totp { totp::enrol(config, name.as_str()) } else { Ok(()) }
+}
+
+/// The record of an account, without its password.
+fn record(add: &Add) -> Result<Record, Failure> {
+    let root = std::fs::canonicalize(&add.root)
+        .map_err(|e| format!("the root {} cannot be used: {e}", add.root.display()))?;
+    let rights = add.rights.iter().copied().reduce(Rights::with).map(RightList);
+    Ok(Record {
+        root,
+        start: add.start.clone(),
+        read_only: add.read_only,
+        rights,
+        uid: add.uid,
+        gid: add.gid,
+        groups: add.groups.clone(),
+        upload_rate: add.upload_rate,
+        download_rate: add.download_rate,
+        max_sessions: add.max_sessions,
+        networks: add.networks.clone(),
+        expires: add.expires,
+        tls: add.tls,
+        administrator: add.administrator,
+        ..Record::default()
+    })
 }
 
 fn passwd(file: &Path, name: &str, from_stdin: bool) -> Result<(), Failure> {
@@ -282,7 +309,7 @@ fn exists(file: &Path, name: &str) -> Result<bool, StoreError> {
     Ok(Store::load_or_empty(file)?.accounts.contains_key(name))
 }
 
-fn taken(name: &UserName) -> Failure {
+fn taken(name: &str) -> Failure {
     format!("{name} exists already; change it with `bulkhead user passwd`, or remove it first")
         .into()
 }
