@@ -128,8 +128,12 @@ pub enum AuthResult {
     Expired(String),
     /// The account demands TLS: 530, and say so (the name need not exist).
     TlsDemanded,
-    /// I2FTP: the first 16 bytes are right; send the nonce.
-    Welcome,
+    /// I2FTP: the first 16 bytes are right; send the nonce. The supervisor makes it and remembers
+    /// it, so that no gate can pass on an answer that somebody recorded elsewhere.
+    Welcome {
+        /// 64 bytes from the system's generator.
+        nonce: Bytes<64>,
+    },
     /// Too many sessions or attempts, or the server cannot start a session: 421, and close.
     Unavailable(String),
 }
@@ -184,10 +188,9 @@ pub enum GateToSupervisor {
         /// The bytes.
         key: [u8; 16],
     },
-    /// I2FTP, the answer to the nonce. Answer: `AuthResult`.
+    /// I2FTP, the answer to the nonce of `Welcome`. Answer: `AuthResult` `Granted` or another. The
+    /// version string and all that follows is the session's, so the gate hands over at once.
     I2ftpProof {
-        /// The nonce the gate sent.
-        nonce: Bytes<64>,
         /// The 64 bytes of the client.
         proof: Bytes<64>,
     },

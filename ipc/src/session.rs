@@ -169,6 +169,8 @@ pub enum SessionToSupervisor {
         upload: bool,
         /// Size at GETF; uploads: 0.
         size: u64,
+        /// Uploads with a hash: where the bytes are until it has been checked.
+        publish: Option<Publish>,
     },
     /// I2FTP: what does this ticket stand for? Answer: `Ticket`.
     RedeemTicket {
@@ -188,6 +190,15 @@ impl Message for SessionToSupervisor {
     const MAX_BYTES: usize = 64 * 1024;
 }
 
+/// I2FTP: an upload that appears under its path only if it is what the client said it would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish {
+    /// Path of the temporary beneath the root.
+    pub temporary: Bytes<MAX_PATH>,
+    /// MD5 the finished file must have.
+    pub md5: [u8; 16],
+}
+
 /// The answer to a ticket call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TicketAnswer {
@@ -204,6 +215,11 @@ pub enum TicketAnswer {
         upload: bool,
         /// Size at GETF.
         size: u64,
+        /// As in `IssueTicket`.
+        publish: Option<Publish>,
+        /// Whether nobody has redeemed it before: an upload replaces what was there when it
+        /// begins, and not before.
+        fresh: bool,
     },
     /// The ticket is closed.
     Closed,

@@ -7,7 +7,7 @@ use ipc::{
     account::Account,
     authenticator::{Attempt, Verdict},
     bounded::{Bytes, Secret, UserName},
-    gate::AuthResult,
+    gate::{AuthResult, Service},
 };
 
 use tokio::time::Instant;
@@ -35,12 +35,15 @@ pub struct Attempts<'a> {
     failures: u32,
     /// Whose password was right, while the code is awaited. The gate cannot name another account.
     awaiting_code: Option<(UserName, bool)>,
+    /// I2FTP: what the next proof must answer. Made here, so that a gate that has been taken over
+    /// cannot pass on an answer recorded elsewhere.
+    nonce: Option<Bytes<64>>,
 }
 
 impl<'a> Attempts<'a> {
     /// No attempt yet.
     pub fn new(connection: &'a Connection) -> Self {
-        Attempts { connection, failures: 0, awaiting_code: None }
+        Attempts { connection, failures: 0, awaiting_code: None, nonce: None }
     }
 
     /// A name and a password.
@@ -73,37 +76,61 @@ impl<'a> Attempts<'a> {
         self.judge(user, tls, attempt).await
     }
 
-    /// The first bytes of I2FTP.
+    /// The first bytes of I2FTP. If they are right, the client is told what to prove itself with.
     pub async fn i2ftp_knock(&mut self, key: [u8; 16]) -> Outcome {
-        self.i2ftp(Attempt::I2ftpKnock { key }, |_, _| Outcome::Answer(AuthResult::Welcome)).await
+        self.nonce = None;
+        if let Err(outcome) = self.i2ftp(Attempt::I2ftpKnock { key }).await {
+            return outcome;
+        }
+        let mut nonce = vec![0; 64];
+        let filled = aws_lc_rs::rand::fill(&mut nonce).is_ok();
+        match Bytes::try_from(nonce) {
+            Ok(nonce) if filled => {
+                self.nonce = Some(nonce.clone());
+                Outcome::Answer(AuthResult::Welcome { nonce })
+            }
+            Ok(_) | Err(_) => Outcome::Answer(AuthResult::Unavailable(UNAVAILABLE.into())),
+        }
     }
 
-    /// The proof of I2FTP.
-    pub async fn i2ftp_proof(&mut self, nonce: Bytes<64>, proof: Bytes<64>) -> Outcome {
-        let log_in = |this: &Self, user: &UserName| match crate::account::of_i2ftp(
-            &this.connection.server.config(),
-        ) {
-            Ok(account) => this.granted(user, account, false),
-            Err(e) => this.broken(user, &e.to_string()),
-        };
-        self.i2ftp(Attempt::I2ftpProof { nonce, proof }, log_in).await
-    }
-
-    async fn i2ftp(
-        &mut self,
-        attempt: Attempt,
-        right: impl FnOnce(&Self, &UserName) -> Outcome,
-    ) -> Outcome {
-        let Ok(user) = UserName::try_from("i2ftp".to_owned()) else {
+    /// The proof of I2FTP, once for each nonce.
+    pub async fn i2ftp_proof(&mut self, proof: Bytes<64>) -> Outcome {
+        let Some(nonce) = self.nonce.take() else {
+            // Only a gate that has been taken over proves before it knocks.
             return Outcome::Answer(AuthResult::Refused);
         };
-        let address = self.connection.client.ip();
-        let server = &self.connection.server;
-        let started = Instant::now();
-        match login::judge(server, address, false, attempt).await {
-            Ok(Verdict::I2ftpRight) => right(self, &user),
-            Ok(verdict) => self.refused(&user, &verdict, started).await,
+        let user = match self.i2ftp(Attempt::I2ftpProof { nonce, proof }).await {
+            Ok(user) => user,
+            Err(outcome) => return outcome,
+        };
+        let tls = match self.connection.service {
+            Service::I2ftpTls => true,
+            Service::I2ftp | Service::Ftp | Service::FtpsImplicit => false,
+        };
+        match crate::account::of_i2ftp(&self.connection.server.config()) {
+            Ok(account) => self.granted(&user, account, tls),
             Err(e) => self.broken(&user, &e.to_string()),
+        }
+    }
+
+    /// Has one half of I2FTP's login judged; the name it goes by in the log, if it is right.
+    async fn i2ftp(&mut self, attempt: Attempt) -> Result<UserName, Outcome> {
+        let Ok(user) = UserName::try_from("i2ftp".to_owned()) else {
+            return Err(Outcome::Answer(AuthResult::Refused));
+        };
+        match self.connection.service {
+            Service::I2ftp | Service::I2ftpTls => {}
+            // Only a gate that has been taken over knocks for a client of another listener.
+            Service::Ftp | Service::FtpsImplicit => {
+                return Err(Outcome::Answer(AuthResult::Refused));
+            }
+        }
+        let address = self.connection.client.ip();
+        let started = Instant::now();
+        match login::judge(&self.connection.server, address, false, attempt).await {
+            Ok(Verdict::I2ftpRight) => Ok(user),
+            Ok(verdict) => Err(self.refused(&user, &verdict, started).await),
+            Err(e) => Err(self.broken(&user, &e.to_string())),
         }
     }
 

@@ -209,8 +209,8 @@ async fn talk_to_gate(
             GateToSupervisor::I2ftpKnock { key } => {
                 undisturbed(channel, attempts.i2ftp_knock(key)).await?
             }
-            GateToSupervisor::I2ftpProof { nonce, proof } => {
-                undisturbed(channel, attempts.i2ftp_proof(nonce, proof)).await?
+            GateToSupervisor::I2ftpProof { proof } => {
+                undisturbed(channel, attempts.i2ftp_proof(proof)).await?
             }
             GateToSupervisor::Closed(closed) => return Err(GateTalk::Closed(closed)),
             GateToSupervisor::Ready(_)

@@ -11,11 +11,10 @@ use std::{
 use ipc::{
     ChannelError,
     account::{Account, Identity, SessionId},
-    bounded::Bytes,
     gate::{GateSettings, GateTls},
     operator::{KickTarget, ProcessRow, Status},
     process::Confinement,
-    session::{MAX_PATH, SessionTls, TicketAnswer},
+    session::{SessionTls, TicketAnswer},
 };
 
 use crate::{
@@ -30,6 +29,7 @@ use crate::{
     pool::Pool,
     serving::Processes,
     sessions::{Order, SessionTable},
+    tickets::{Purpose, Tickets},
 };
 
 /// Attempts that may wait for an authenticator.
@@ -159,7 +159,7 @@ pub struct Server {
     /// Counters.
     pub counters: Counters,
     penalties: RefCell<Penalties>,
-    tickets: RefCell<crate::tickets::Tickets>,
+    tickets: RefCell<Tickets>,
     phase: Cell<Phase>,
     phase_changed: tokio::sync::Notify,
     next_session: Cell<u64>,
@@ -335,12 +335,10 @@ impl Server {
         &self,
         session: SessionId,
         account: &Account,
-        path: Bytes<MAX_PATH>,
-        upload: bool,
-        size: u64,
+        purpose: Purpose,
     ) -> TicketAnswer {
         let name = account.name.as_str();
-        self.tickets.borrow_mut().issue(session, name, path, upload, size, Instant::now())
+        self.tickets.borrow_mut().issue(session, name, purpose, Instant::now())
     }
 
     /// What a ticket stands for.

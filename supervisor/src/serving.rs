@@ -19,6 +19,7 @@ use crate::{
     log::printable,
     session::{ReadySession, SessionChannel},
     sessions::Order,
+    tickets::Purpose,
 };
 
 /// How long a session may take to end after a kick.
@@ -178,8 +179,9 @@ async fn answer(
             let lines = if account.administrator { server.sessions.who() } else { Vec::new() };
             channel.send(&SupervisorToSession::WhoLines(lines), &[]).await?;
         }
-        SessionToSupervisor::IssueTicket { path, upload, size } => {
-            let answer = server.issue_ticket(connection.session, account, path, upload, size);
+        SessionToSupervisor::IssueTicket { path, upload, size, publish } => {
+            let purpose = Purpose { path, upload, size, publish };
+            let answer = server.issue_ticket(connection.session, account, purpose);
             channel.send(&SupervisorToSession::Ticket(answer), &[]).await?;
         }
         SessionToSupervisor::RedeemTicket { id } => {

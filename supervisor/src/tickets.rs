@@ -10,7 +10,7 @@ use std::{
 use ipc::{
     account::SessionId,
     bounded::Bytes,
-    session::{MAX_PATH, TicketAnswer},
+    session::{MAX_PATH, Publish, TicketAnswer},
 };
 
 /// Most tickets at a time, as the reference server has.
@@ -24,10 +24,23 @@ const MAX_IDLE: Duration = Duration::from_secs(120);
 struct Ticket {
     maker: SessionId,
     account: String,
-    path: Bytes<MAX_PATH>,
-    upload: bool,
-    size: u64,
+    purpose: Purpose,
+    /// Whether nobody has redeemed it.
+    fresh: bool,
     used: Instant,
+}
+
+/// What a ticket stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purpose {
+    /// Path beneath the root.
+    pub path: Bytes<MAX_PATH>,
+    /// Upload or download.
+    pub upload: bool,
+    /// Size at GETF.
+    pub size: u64,
+    /// An upload that gets its name when its hash is right.
+    pub publish: Option<Publish>,
 }
 
 /// The table.
@@ -37,17 +50,22 @@ pub struct Tickets {
 }
 
 impl Tickets {
-    /// Makes a ticket with an id nobody can guess.
+    /// Makes a ticket with an id nobody can guess. A new upload takes the place of an older one to
+    /// the same path: a file has one writer, and an interrupted client can start anew at once.
     pub fn issue(
         &mut self,
         maker: SessionId,
         account: &str,
-        path: Bytes<MAX_PATH>,
-        upload: bool,
-        size: u64,
+        purpose: Purpose,
         now: Instant,
     ) -> TicketAnswer {
-        self.tickets.retain(|_, ticket| now.duration_since(ticket.used) < MAX_IDLE);
+        self.tickets.retain(|_, ticket| {
+            let superseded = purpose.upload
+                && ticket.purpose.upload
+                && ticket.account == account
+                && ticket.purpose.path == purpose.path;
+            !superseded && now.duration_since(ticket.used) < MAX_IDLE
+        });
         let own = self.tickets.values().filter(|ticket| ticket.maker == maker).count();
         if self.tickets.len() >= MAX_TICKETS || own >= MAX_PER_SESSION {
             return TicketAnswer::Refused;
@@ -58,7 +76,7 @@ impl Tickets {
             Ok(_) | Err(_) => return TicketAnswer::Refused,
         }
         let account = account.to_owned();
-        self.tickets.insert(id, Ticket { maker, account, path, upload, size, used: now });
+        self.tickets.insert(id, Ticket { maker, account, purpose, fresh: true, used: now });
         TicketAnswer::Issued { id }
     }
 
@@ -69,11 +87,9 @@ impl Tickets {
                 if ticket.account == account && now.duration_since(ticket.used) < MAX_IDLE =>
             {
                 ticket.used = now;
-                TicketAnswer::Redeemed {
-                    path: ticket.path.clone(),
-                    upload: ticket.upload,
-                    size: ticket.size,
-                }
+                let fresh = std::mem::replace(&mut ticket.fresh, false);
+                let Purpose { path, upload, size, publish } = ticket.purpose.clone();
+                TicketAnswer::Redeemed { path, upload, size, publish, fresh }
             }
             Some(_) | None => TicketAnswer::Refused,
         }
@@ -98,8 +114,15 @@ mod tests {
     use super::*;
 
     fn issue(tickets: &mut Tickets, now: Instant) -> [u8; 16] {
-        let path = Bytes::try_from(b"a/b".to_vec()).unwrap();
-        match tickets.issue(SessionId(1), "alice", path, false, 7, now) {
+        issue_for(tickets, "a/b", false, now)
+    }
+
+    fn purpose(path: &str, upload: bool) -> Purpose {
+        Purpose { path: Bytes::cut(path.into()), upload, size: 7, publish: None }
+    }
+
+    fn issue_for(tickets: &mut Tickets, path: &str, upload: bool, now: Instant) -> [u8; 16] {
+        match tickets.issue(SessionId(1), "alice", purpose(path, upload), now) {
             TicketAnswer::Issued { id } => id,
             other => panic!("{other:?}"),
         }
@@ -133,10 +156,33 @@ mod tests {
         for _ in 0..MAX_PER_SESSION {
             issue(&mut tickets, now);
         }
-        let path = Bytes::default();
-        let one_more = tickets.issue(SessionId(1), "alice", path.clone(), false, 0, now);
+        let one_more = tickets.issue(SessionId(1), "alice", purpose("", false), now);
         assert_eq!(one_more, TicketAnswer::Refused);
-        let other = tickets.issue(SessionId(2), "alice", path, false, 0, now);
+        let other = tickets.issue(SessionId(2), "alice", purpose("", false), now);
         assert!(matches!(other, TicketAnswer::Issued { .. }));
+    }
+
+    #[test]
+    fn only_the_first_use_is_fresh() {
+        let (mut tickets, now) = (Tickets::default(), Instant::now());
+        let id = issue_for(&mut tickets, "a", true, now);
+        for want in [true, false, false] {
+            let answer = tickets.redeem("alice", id, now);
+            assert!(matches!(answer, TicketAnswer::Redeemed { fresh, .. } if fresh == want));
+        }
+    }
+
+    #[test]
+    fn a_file_has_one_writer() {
+        let (mut tickets, now) = (Tickets::default(), Instant::now());
+        let old = issue_for(&mut tickets, "a", true, now);
+        let other = issue_for(&mut tickets, "b", true, now);
+        let reader = issue_for(&mut tickets, "a", false, now);
+        let new = issue_for(&mut tickets, "a", true, now);
+        assert_eq!(tickets.redeem("alice", old, now), TicketAnswer::Refused);
+        for id in [other, reader, new] {
+            let answer = tickets.redeem("alice", id, now);
+            assert!(matches!(answer, TicketAnswer::Redeemed { .. }));
+        }
     }
 }

@@ -299,7 +299,7 @@ impl<'a> Gate<'a> {
                 return Next::Close(GateClosed::Ended);
             }
             // The answer to an I2FTP knock; an FTP gate never knocks.
-            AuthResult::Welcome => {
+            AuthResult::Welcome { .. } => {
                 return Next::Close(GateClosed::Failed("answer out of turn".into()));
             }
         }
