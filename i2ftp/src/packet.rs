@@ -86,8 +86,8 @@ impl Outgoing {
         self.message.len() + self.headers.len() * HEADER_BYTES - self.sent
     }
 
-    /// The first `most` slices of what is not yet sent.
-    pub fn slices(&self, most: usize) -> Vec<IoSlice<'_>> {
+    /// The first slices of what is not yet sent: at most `most`, and at most so many `bytes`.
+    pub fn slices(&self, most: usize, mut bytes: usize) -> Vec<IoSlice<'_>> {
         let (first, within) = (self.sent / PACKET, self.sent % PACKET);
         let packets = self.headers.iter().zip(self.message.chunks(BODY_BYTES)).skip(first);
         let mut slices = Vec::with_capacity(most);
@@ -95,11 +95,13 @@ impl Outgoing {
         for part in packets.flat_map(|(header, body)| [header.as_slice(), body]) {
             let rest = part.get(skip..).unwrap_or_default();
             skip = skip.saturating_sub(part.len());
-            if slices.len() == most {
+            let rest = rest.get(..bytes).unwrap_or(rest);
+            if slices.len() == most || bytes == 0 {
                 break;
             }
             if !rest.is_empty() {
                 slices.push(IoSlice::new(rest));
+                bytes -= rest.len();
             }
         }
         slices
@@ -117,7 +119,7 @@ impl Outgoing {
 
     /// The whole wire form, for tests and for clients that write it at once.
     pub fn to_vec(&self) -> Vec<u8> {
-        self.slices(2 * self.headers.len()).iter().flat_map(|s| s.to_vec()).collect()
+        self.slices(2 * self.headers.len(), usize::MAX).iter().flat_map(|s| s.to_vec()).collect()
     }
 }
 

@@ -45,7 +45,19 @@ impl Offer {
     pub fn generate() -> Result<Offer, Unspecified> {
         let key = PrivateDecryptingKey::generate(KeySize::Rsa2048)?;
         let announcement = announcement(&key.public_key())?;
-        Ok(Offer { key: Pkcs1PrivateDecryptingKey::new(key)?, announcement })
+        let offer = Offer { key: Pkcs1PrivateDecryptingKey::new(key)?, announcement };
+        offer.prove()?;
+        Ok(offer)
+    }
+
+    /// A key that does not decrypt what is encrypted for it is useless. Proving it also makes the
+    /// library set up, now, what it sets up at the first use: a sandbox may forbid that later.
+    fn prove(&self) -> Result<(), Unspecified> {
+        let mut key = [0u8; SESSION_KEY_BYTES];
+        rand::fill(&mut key)?;
+        let ciphertext = accept(&self.announcement, &key)?;
+        let mut plain = vec![0u8; self.key.min_output_size()];
+        if *self.key.decrypt(&ciphertext, &mut plain)? == key { Ok(()) } else { Err(Unspecified) }
     }
 
     /// The first message of secured mode.
@@ -108,7 +120,7 @@ fn push_base64(out: &mut String, bytes: &[u8]) {
     }
 }
 
-/// The client's half, for tests and load: encrypts a session key for an announcement.
+/// The client's half: encrypts a session key for an announcement.
 ///
 /// # Errors
 /// When the announcement is not one of [`Offer`].

@@ -178,7 +178,9 @@ fn framing() {
         // Sent in odd portions, it is the same stream.
         let mut sent = Vec::new();
         while outgoing.remaining() > 0 {
-            let portion: Vec<u8> = outgoing.slices(3).iter().flat_map(|s| s.to_vec()).collect();
+            let portion: Vec<u8> =
+                outgoing.slices(3, 40_000).iter().flat_map(|s| s.to_vec()).collect();
+            assert!(portion.len() <= 40_000);
             let now = portion.len().min(777);
             sent.extend_from_slice(&portion[..now]);
             outgoing.advance(now);

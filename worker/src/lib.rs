@@ -11,6 +11,7 @@ pub mod control;
 pub mod files;
 pub mod ftp;
 pub mod gate;
+pub mod i2ftp;
 pub mod rate;
 pub mod relay;
 pub mod session;

@@ -40,6 +40,8 @@ pub struct Metadata {
     pub size: u64,
     /// Last modified, seconds since 1970.
     pub modified: i64,
+    /// And the nanoseconds of that second.
+    pub modified_nanoseconds: u32,
     /// Device number of the file system, major and minor.
     pub device: (u32, u32),
     /// Number on the file system.
@@ -88,6 +90,7 @@ impl From<&Statx> for Metadata {
             gid: statx.stx_gid,
             size: statx.stx_size,
             modified: statx.stx_mtime.tv_sec,
+            modified_nanoseconds: statx.stx_mtime.tv_nsec,
             device: (statx.stx_dev_major, statx.stx_dev_minor),
             inode: statx.stx_ino,
         }

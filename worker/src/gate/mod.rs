@@ -14,7 +14,10 @@ use ipc::{
 };
 use policy::{Features, LockedDown, Role};
 
-use crate::control::{ControlConnection, Stream};
+use crate::{
+    control::{ControlConnection, Stream},
+    i2ftp,
+};
 pub use serve::Gate;
 
 /// The gate's end of its channel.
@@ -48,13 +51,16 @@ pub fn run(channel: SupervisorChannel) -> Result<(), GateError> {
         SupervisorToGate::Serve { session: _, client: _, local: _, service } => {
             let mut fds = received.fds.drain(..);
             let control = fds.next().ok_or(GateError::OutOfTurn)?;
-            let control = ControlConnection::new(Stream::Plain(control), b"");
             match service {
                 Service::Ftp | Service::FtpsImplicit => {
+                    let control = ControlConnection::new(Stream::Plain(control), b"");
                     Gate::new(&locked, channel, settings, control).serve()
                 }
-                Service::I2ftp | Service::I2ftpTls => {
-                    let closed = GateClosed::Failed("this build does not speak I2FTP".into());
+                Service::I2ftp => {
+                    i2ftp::gate::serve(&locked, &channel, &settings, Stream::Plain(control))
+                }
+                Service::I2ftpTls => {
+                    let closed = GateClosed::Failed("no TLS for I2FTP".into());
                     Ok(channel.send(&GateToSupervisor::Closed(closed), &[])?)
                 }
             }

@@ -10,15 +10,22 @@ mod run;
 mod state;
 mod supervisor;
 
+use std::os::fd::OwnedFd;
+
+use ::i2ftp::secured::Offer;
 use ipc::{
     Channel, ChannelError,
     account::Uploads,
+    bounded::Bytes,
     gate::{Protection, Service},
     session::{SessionBoot, SessionToSupervisor, SupervisorToSession},
 };
 use policy::{Feature, Features, LockedDown, Role};
 
-use crate::control::{ControlConnection, Stream};
+use crate::{
+    control::{ControlConnection, Stream},
+    i2ftp,
+};
 pub use helper::NoConnection;
 pub use state::{DataWay, Session};
 
@@ -40,6 +47,9 @@ pub enum SessionError {
     /// A system call failed that should not.
     #[error("a system call failed: {0}")]
     System(#[from] std::io::Error),
+    /// The last words of a session of I2FTP reached nobody.
+    #[error(transparent)]
+    I2ftp(#[from] i2ftp::connection::Ended),
 }
 
 /// Lives the life of a session, from its first message to its last.
@@ -47,28 +57,32 @@ pub enum SessionError {
 /// # Errors
 /// [`SessionError`]: the process ends, and the supervisor sees it end.
 pub fn run(channel: SupervisorChannel) -> Result<(), SessionError> {
-    let (boot, mut locked) = boot(&channel)?;
+    let (boot, offer, mut locked) = boot(&channel)?;
     let root = locked.take_root().ok_or(SessionError::NotLockedDown)?;
+    let Some((control, unread, protection)) = control(&channel)? else { return Ok(()) };
     match boot.service {
         Service::Ftp | Service::FtpsImplicit => {
-            let Some((control, protection)) = control(&channel)? else { return Ok(()) };
+            let control = ControlConnection::new(Stream::Plain(control), unread.as_slice());
             Session::new(&locked, channel, boot, root, control, protection).serve()
         }
-        Service::I2ftp | Service::I2ftpTls => Err(SessionError::OutOfTurn),
+        Service::I2ftp | Service::I2ftpTls => {
+            let tls = matches!(protection, Protection::Tls { .. });
+            let client = i2ftp::session::Client { control, unread, tls, offer };
+            Ok(i2ftp::session::serve(&locked, channel, boot, root, client)?)
+        }
     }
 }
 
-/// The control connection, when the supervisor hands it over; `None` when the session is ended
-/// before.
+/// The control connection, what the gate has read from it, and its protection, when the supervisor
+/// hands it over; `None` when the session is ended before.
 fn control(
     channel: &SupervisorChannel,
-) -> Result<Option<(ControlConnection, Protection)>, SessionError> {
+) -> Result<Option<(OwnedFd, Bytes<8192>, Protection)>, SessionError> {
     let mut received = channel.recv()?;
     match received.message {
         SupervisorToSession::Control { unread, protection } => {
             let fd = received.fds.pop().ok_or(SessionError::OutOfTurn)?;
-            let control = ControlConnection::new(Stream::Plain(fd), unread.as_slice());
-            Ok(Some((control, protection)))
+            Ok(Some((fd, unread, protection)))
         }
         SupervisorToSession::Kick { .. } | SupervisorToSession::Finish { .. } => Ok(None),
         SupervisorToSession::Boot(_)
@@ -81,22 +95,27 @@ fn control(
     }
 }
 
-fn boot(channel: &SupervisorChannel) -> Result<(SessionBoot, LockedDown), SessionError> {
+fn boot(
+    channel: &SupervisorChannel,
+) -> Result<(SessionBoot, Option<Offer>, LockedDown), SessionError> {
     let SupervisorToSession::Boot(boot) = channel.recv()?.message else {
         return Err(SessionError::OutOfTurn);
     };
+    let publishes = boot.i2ftp.as_ref().is_some_and(|settings| settings.pulf_hash);
     let features = Features::from_rights(boot.account.rights)
         .with_if(boot.tls.is_some(), Feature::Tls)
-        .with_if(boot.ftp.uploads == Uploads::Atomic, Feature::AtomicUploads)
-        .with_if(boot.ftp.sync_uploads, Feature::SyncUploads);
+        .with_if(boot.ftp.uploads == Uploads::Atomic || publishes, Feature::AtomicUploads)
+        .with_if(boot.ftp.sync_uploads, Feature::SyncUploads)
+        .with_if(boot.i2ftp.is_some(), Feature::I2ftp);
     // The modes of new files are chosen by the session, which may change its umask; the kernel's,
     // which no policy lets it change later, must not take more away.
     rustix::process::umask(rustix::fs::Mode::empty());
+    let offer = i2ftp::start::prepare(boot.i2ftp.as_ref())?;
     let root = boot.account.root.as_path();
     match policy::lockdown(Role::Session, &boot.confinement, features, Some(root)) {
         Ok(locked) => {
             channel.send(&SessionToSupervisor::Ready(locked.report().clone()), &[])?;
-            Ok((*boot, locked))
+            Ok((*boot, offer, locked))
         }
         Err(failure) => {
             channel.send(&SessionToSupervisor::Failed(failure), &[])?;

@@ -1,0 +1,175 @@
+//! The gate's part of the handshake: 16 bytes in, the nonce out, 64 bytes in. The gate judges
+//! none of them: the authenticator has the key, the supervisor made the nonce. After that the
+//! connection is the session's.
+
+use std::time::{Duration, Instant};
+
+use i2ftp::dynkey::{KNOCK_BYTES, NONCE_BYTES, PROOF_BYTES};
+use ipc::{
+    Channel, ChannelError,
+    bounded::Bytes,
+    gate::{AuthResult, GateClosed, GateSettings, GateToSupervisor, Protection, SupervisorToGate},
+};
+use policy::LockedDown;
+use rustix::event::{PollFd, PollFlags};
+
+use crate::{
+    control::Stream,
+    gate::GateError,
+    rate::{deadline, earlier},
+    wait::poll_until,
+};
+
+/// How long the handshake may take, whatever the configuration allows for a login of people.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Does the handshake with a client without TLS, and hands over.
+///
+/// # Errors
+/// When the channel to the supervisor fails, or poll(2) does.
+pub fn serve(
+    _locked: &LockedDown,
+    channel: &Channel<GateToSupervisor, SupervisorToGate>,
+    settings: &GateSettings,
+    mut stream: Stream,
+) -> Result<(), GateError> {
+    let now = Instant::now();
+    let until = earlier(deadline(now, settings.login_timeout), now.checked_add(PATIENCE));
+    let mut handshake = Handshake { channel, stream: &mut stream, until, input: Vec::new() };
+    let last = match handshake.run() {
+        Ok(()) => GateToSupervisor::Handover {
+            // What came behind the proof is the session's to read; an honest client waits.
+            unread: Bytes::try_from(handshake.input).unwrap_or_default(),
+            protection: Protection::Plain,
+        },
+        Err(Stop::Closed(closed)) => GateToSupervisor::Closed(closed),
+        Err(Stop::Broken(e)) => return Err(e.into()),
+    };
+    Ok(channel.send(&last, &[])?)
+}
+
+/// Why the handshake stopped.
+enum Stop {
+    Closed(GateClosed),
+    Broken(ChannelError),
+}
+
+impl From<ChannelError> for Stop {
+    fn from(e: ChannelError) -> Stop {
+        Stop::Broken(e)
+    }
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(e: std::io::Error) -> Stop {
+        Stop::Broken(ChannelError::System(e))
+    }
+}
+
+struct Handshake<'a> {
+    channel: &'a Channel<GateToSupervisor, SupervisorToGate>,
+    stream: &'a mut Stream,
+    until: Option<Instant>,
+    input: Vec<u8>,
+}
+
+impl Handshake<'_> {
+    fn run(&mut self) -> Result<(), Stop> {
+        let key: [u8; KNOCK_BYTES] = self.take()?;
+        let nonce = match self.ask(&GateToSupervisor::I2ftpKnock { key })? {
+            AuthResult::Welcome { nonce } if nonce.as_slice().len() == NONCE_BYTES => nonce,
+            other => return Err(refused(other)),
+        };
+        self.deliver(nonce.as_slice())?;
+        let proof: [u8; PROOF_BYTES] = self.take()?;
+        let proof = Bytes::try_from(proof.to_vec()).unwrap_or_default();
+        match self.ask(&GateToSupervisor::I2ftpProof { proof })? {
+            AuthResult::Granted => Ok(()),
+            other => Err(refused(other)),
+        }
+    }
+
+    /// The next `N` bytes of the client.
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
+        loop {
+            if let Some((bytes, rest)) = self.input.split_first_chunk::<N>() {
+                let (bytes, rest) = (*bytes, rest.to_vec());
+                self.input = rest;
+                return Ok(bytes);
+            }
+            self.wait(PollFlags::IN)?;
+            let mut buffer = [0u8; 256];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(Stop::Closed(GateClosed::ClientClosed)),
+                Ok(read) => self.input.extend_from_slice(buffer.get(..read).unwrap_or_default()),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return Err(Stop::Closed(GateClosed::ClientClosed)),
+            }
+        }
+    }
+
+    fn deliver(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
+        while !bytes.is_empty() {
+            match self.stream.write(bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.wait(PollFlags::OUT)?
+                }
+                Err(_) => return Err(Stop::Closed(GateClosed::ClientClosed)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the client; the supervisor may end the connection meanwhile.
+    fn wait(&mut self, flags: PollFlags) -> Result<(), Stop> {
+        loop {
+            let mut fds =
+                [PollFd::new(&*self.stream, flags), PollFd::new(self.channel, PollFlags::IN)];
+            if poll_until(&mut fds, self.until)? == 0 {
+                return Err(Stop::Closed(GateClosed::LoginTimeout));
+            }
+            let [client, channel] = fds.map(|fd| !fd.revents().is_empty());
+            if channel {
+                match self.channel.recv()?.message {
+                    SupervisorToGate::End { .. } => return Err(Stop::Closed(GateClosed::Ended)),
+                    SupervisorToGate::AuthResult(_)
+                    | SupervisorToGate::Boot { .. }
+                    | SupervisorToGate::Serve { .. }
+                    | SupervisorToGate::BecomeRelay => return Err(out_of_turn()),
+                }
+            }
+            if client {
+                return Ok(());
+            }
+        }
+    }
+
+    fn ask(&mut self, question: &GateToSupervisor) -> Result<AuthResult, Stop> {
+        self.channel.send(question, &[])?;
+        match self.channel.recv()?.message {
+            SupervisorToGate::AuthResult(result) => Ok(result),
+            SupervisorToGate::End { .. } => Err(Stop::Closed(GateClosed::Ended)),
+            SupervisorToGate::Boot { .. }
+            | SupervisorToGate::Serve { .. }
+            | SupervisorToGate::BecomeRelay => Err(out_of_turn()),
+        }
+    }
+}
+
+/// The protocol has no words for a refusal: the connection closes.
+fn refused(result: AuthResult) -> Stop {
+    match result {
+        AuthResult::Refused | AuthResult::Expired(_) | AuthResult::TlsDemanded => {
+            Stop::Closed(GateClosed::TooManyFailures)
+        }
+        AuthResult::Unavailable(_) => Stop::Closed(GateClosed::Ended),
+        AuthResult::Granted | AuthResult::NeedSecondFactor | AuthResult::Welcome { .. } => {
+            out_of_turn()
+        }
+    }
+}
+
+fn out_of_turn() -> Stop {
+    Stop::Broken(ChannelError::Garbage("a message out of turn".into()))
+}
