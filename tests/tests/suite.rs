@@ -1,10 +1,12 @@
 //! Every whole-program test, in one binary: each module is a topic.
 
 mod binaries;
+mod commands;
 mod first_light;
 mod hostile_workers;
 mod identities;
 mod resilience;
+mod transfers;
 
 use bulkhead_tests::hostile_worker;
 use libtest_mimic::Arguments;
@@ -17,10 +19,12 @@ fn main() {
     let arguments = Arguments::from_args();
     let tests = [
         binaries::tests(),
+        commands::tests(),
         first_light::tests(),
         hostile_workers::tests(),
         identities::tests(),
         resilience::tests(),
+        transfers::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit();
 }

@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 use ::i2ftp::secured::Offer;
 use ipc::{
     Channel, ChannelError,
-    account::Uploads,
+    account::{Rights, Uploads},
     bounded::Bytes,
     gate::{Protection, Service},
     session::{SessionBoot, SessionToSupervisor, SupervisorToSession},
@@ -111,6 +111,9 @@ fn boot(
     // which no policy lets it change later, must not take more away.
     rustix::process::umask(rustix::fs::Mode::empty());
     let offer = i2ftp::start::prepare(boot.i2ftp.as_ref())?;
+    if boot.account.rights.contains(Rights::READ) {
+        crate::ftp::digest::prepare();
+    }
     let root = boot.account.root.as_path();
     match policy::lockdown(Role::Session, &boot.confinement, features, Some(root)) {
         Ok(locked) => {

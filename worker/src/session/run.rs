@@ -37,7 +37,7 @@ impl Session<'_> {
         loop {
             let mut hold = self.turn(ready.transfer)?;
             // A transfer that has just ended lets waiting commands through.
-            while hold.is_none() && self.transfer.is_none() && !self.queue.is_empty() {
+            while hold.is_none() && !self.is_busy() && !self.queue.is_empty() {
                 if self.ending.is_some() {
                     break;
                 }
@@ -77,6 +77,7 @@ impl Session<'_> {
         if self.transfer.is_some() && (transfer || !was_running) {
             self.drive()?;
         }
+        self.sum_on();
         Ok(hold)
     }
 
@@ -85,8 +86,7 @@ impl Session<'_> {
             if self.ending.is_some() {
                 return Ok(None);
             }
-            if self.transfer.is_none()
-                && !self.who_asked
+            if !self.is_busy()
                 && let Some(queued) = self.queue.pop_front()
             {
                 self.obey(queued)?;
@@ -119,7 +119,7 @@ impl Session<'_> {
 
     /// Whether a line is answered before the transfer that runs has ended.
     fn is_answered_at_once(&self, queued: &super::state::Queued) -> bool {
-        if self.transfer.is_none() {
+        if !self.is_busy() {
             return false;
         }
         match queued {
@@ -145,20 +145,20 @@ impl Session<'_> {
     }
 
     fn finish_if_idle(&mut self) {
-        if self.transfer.is_none()
+        if !self.is_busy()
             && self.ending.is_none()
             && let Some(reply) = self.finish.take()
         {
             self.kick(&reply);
         }
-        if self.transfer.is_none() && self.ending.is_none() && self.idle_since_too_long() {
+        if self.ending.is_none() && self.idle_since_too_long() {
             self.say(&Reply::IDLE);
             self.ending = Some(SessionClosed::Idle);
         }
     }
 
     fn idle_deadline(&self) -> Option<Instant> {
-        if self.transfer.is_some() {
+        if self.is_busy() {
             return None;
         }
         deadline(self.control.last_byte.max(self.last_transfer), self.idle)
@@ -173,6 +173,7 @@ impl Session<'_> {
         let mut until = earlier(hold, self.idle_deadline());
         until = earlier(until, self.events.due());
         until = earlier(until, want.as_ref().and_then(|want| want.until));
+        until = earlier(until, self.summing.is_some().then(Instant::now));
         let mut fds = Vec::with_capacity(3);
         fds.push(PollFd::new(&self.channel, PollFlags::IN));
         let control = self.control.interest();

@@ -27,6 +27,7 @@ use crate::{
         reply::Reply,
     },
     transfer::{Scratch, Transfer},
+    verbs::hash::Summing,
 };
 
 /// How the next data connection comes about.
@@ -67,6 +68,7 @@ pub struct Session<'a> {
     pub(crate) range: Option<ByteRange>,
     pub(crate) only_epsv: bool,
     pub(crate) who_asked: bool,
+    pub(crate) summing: Option<Summing>,
 
     pub(crate) way: DataWay,
     pub(crate) listener: Option<Listener>,
@@ -119,6 +121,7 @@ impl<'a> Session<'a> {
             range: None,
             only_epsv: false,
             who_asked: false,
+            summing: None,
             way: DataWay::None,
             listener: None,
             helper: None,
@@ -135,6 +138,11 @@ impl<'a> Session<'a> {
     /// Adds a reply to those that wait to be written.
     pub(crate) fn say(&mut self, reply: &Reply) {
         self.control.say(reply);
+    }
+
+    /// Whether a command is still being obeyed, so that those behind it wait.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.transfer.is_some() || self.summing.is_some() || self.who_asked
     }
 
     /// Ends the session after a last reply line.

@@ -6,6 +6,10 @@ use crate::{ftp::reply::Reply, session::Session};
 
 impl Session<'_> {
     pub(super) fn abor(&mut self) -> Answer {
+        if self.summing.take().is_some() {
+            self.say(&Reply::TRANSFER_ABORTED);
+            return Ok(Some(Reply::ABORTED));
+        }
         if self.transfer.is_none() {
             return Ok(Some(Reply::NOTHING_TO_ABORT));
         }

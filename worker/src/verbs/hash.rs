@@ -1,11 +1,13 @@
 //! HASH and RANG (draft-bryan-ftpext-hash, draft-bryan-ftp-range), XCRC, XMD5, XSHA1, XSHA256 and
 //! XSHA512 (FTP command registry).
 
+use std::{os::fd::OwnedFd, time::Instant};
+
 use super::ok_or_reply;
 use crate::{
     files::FileError,
     ftp::{
-        argument,
+        argument::{self, SumRequest},
         digest::{Algorithm, Sum},
         reply::Reply,
     },
@@ -14,6 +16,8 @@ use crate::{
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 256 * 1024;
+/// Pieces that are read before the rest of the world is looked at.
+const PIECES: usize = 32;
 
 impl Session<'_> {
     pub(super) fn rang(&mut self, argument: &[u8]) -> Reply {
@@ -29,57 +33,112 @@ impl Session<'_> {
         }
     }
 
-    pub(super) fn hash(&mut self, argument: &[u8]) -> Reply {
+    pub(super) fn hash(&mut self, argument: &[u8]) -> Option<Reply> {
         let (start, end) = match self.range.take() {
             Some(range) => (range.first, Some(range.last.saturating_add(1))),
             None => (0, None),
         };
-        let algorithm = self.algorithm;
-        match self.sum_of(algorithm, argument, start, end) {
-            Ok((sum, end)) => Reply::hash(algorithm, start, end, &sum, argument),
-            Err(reply) => reply,
+        self.begin_sum(self.algorithm, argument, start, end, Form::Hash)
+    }
+
+    pub(super) fn sum(&mut self, algorithm: Algorithm, argument: &[u8]) -> Option<Reply> {
+        match argument::sum(argument) {
+            Ok(SumRequest { path, start, end }) => {
+                self.begin_sum(algorithm, path, start, end, Form::SumAlone)
+            }
+            Err(error) => Some(Reply::argument(error)),
         }
     }
 
-    pub(super) fn sum(&mut self, algorithm: Algorithm, argument: &[u8]) -> Reply {
-        let request = ok_or_reply!(argument::sum(argument).map_err(Reply::argument));
-        match self.sum_of(algorithm, request.path, request.start, request.end) {
-            Ok((sum, _)) => Reply::sum(&sum),
-            Err(reply) => reply,
-        }
-    }
-
-    /// The sum of a file from `start` to (not including) `end`, and where it ended.
-    fn sum_of(
+    /// Begins a sum from `start` to (not including) `end`. The reply when it cannot be made.
+    fn begin_sum(
         &mut self,
         algorithm: Algorithm,
         name: &[u8],
         start: u64,
         end: Option<u64>,
-    ) -> Result<(String, u64), Reply> {
-        let path = self.resolve(name)?;
-        let failed = |error| Reply::file_error(error, name);
-        let (file, metadata) = self.root.open_read(&path).map_err(failed)?;
+        form: Form,
+    ) -> Option<Reply> {
+        let path = match self.resolve(name) {
+            Ok(path) => path,
+            Err(reply) => return Some(reply),
+        };
+        let (file, metadata) = match self.root.open_read(&path) {
+            Ok(opened) => opened,
+            Err(error) => return Some(Reply::file_error(error, name)),
+        };
         let end = end.unwrap_or(metadata.size);
         if end > metadata.size || start > end {
-            return Err(Reply::RANGE_BEYOND_END);
+            return Some(Reply::RANGE_BEYOND_END);
         }
-        let mut sum = Sum::new(algorithm);
-        let mut offset = start;
-        self.scratch.raw.resize(BUFFER, 0);
-        while offset < end {
-            let left = usize::try_from(end - offset).unwrap_or(usize::MAX).min(BUFFER);
-            let buffer = self.scratch.raw.get_mut(..left).unwrap_or_default();
-            match rustix::io::pread(&file, &mut *buffer, offset) {
-                Ok(0) => return Err(Reply::FILE_CHANGED),
+        let sum = Sum::new(algorithm);
+        let name = name.to_vec();
+        self.summing =
+            Some(Summing { file, sum, algorithm, start, offset: start, end, name, form });
+        None
+    }
+
+    /// Goes on with the sum that is being made, for a while.
+    pub(crate) fn sum_on(&mut self) {
+        let Some(mut summing) = self.summing.take() else { return };
+        match summing.step(&mut self.scratch.raw) {
+            Some(reply) => {
+                self.say(&reply);
+                self.last_transfer = Instant::now();
+            }
+            None => self.summing = Some(summing),
+        }
+    }
+}
+
+/// How a sum is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As HASH does.
+    Hash,
+    /// The sum and nothing else.
+    SumAlone,
+}
+
+/// A sum that is being made, in pieces, so that ABOR and the rest of the world are heard.
+#[derive(Debug)]
+pub(crate) struct Summing {
+    file: OwnedFd,
+    sum: Sum,
+    algorithm: Algorithm,
+    start: u64,
+    offset: u64,
+    end: u64,
+    name: Vec<u8>,
+    form: Form,
+}
+
+impl Summing {
+    /// Reads on; the reply when the sum is made or cannot be.
+    fn step(&mut self, buffer: &mut Vec<u8>) -> Option<Reply> {
+        buffer.resize(BUFFER, 0);
+        for _ in 0..PIECES {
+            let left = usize::try_from(self.end.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+            if left == 0 {
+                let sum = self.sum.clone().finish();
+                return Some(match self.form {
+                    Form::Hash => {
+                        Reply::hash(self.algorithm, self.start, self.end, &sum, &self.name)
+                    }
+                    Form::SumAlone => Reply::sum(&sum),
+                });
+            }
+            let piece = buffer.get_mut(..left.min(BUFFER)).unwrap_or_default();
+            match rustix::io::pread(&self.file, &mut *piece, self.offset) {
+                Ok(0) => return Some(Reply::FILE_CHANGED),
                 Ok(read) => {
-                    sum.update(buffer.get(..read).unwrap_or_default());
-                    offset = offset.saturating_add(u64::try_from(read).unwrap_or(0));
+                    self.sum.update(piece.get(..read).unwrap_or_default());
+                    self.offset = self.offset.saturating_add(u64::try_from(read).unwrap_or(0));
                 }
                 Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(failed(FileError::from(errno))),
+                Err(errno) => return Some(Reply::file_error(FileError::from(errno), &self.name)),
             }
         }
-        Ok((sum.finish(), end))
+        None
     }
 }

@@ -6,7 +6,7 @@ mod allo;
 mod cwd;
 mod dele;
 mod feat;
-mod hash;
+pub(crate) mod hash;
 mod list;
 mod mfmt;
 mod mkd;
@@ -114,13 +114,13 @@ impl Session<'_> {
             Verb::Mdtm => self.mdtm(argument),
             Verb::Mfmt => return self.mfmt(argument),
             Verb::Mff => return self.mff(argument),
-            Verb::Hash => self.hash(argument),
+            Verb::Hash => return Ok(self.hash(argument)),
             Verb::Rang => self.rang(argument),
-            Verb::Xcrc => self.sum(Algorithm::Crc32, argument),
-            Verb::Xmd5 => self.sum(Algorithm::Md5, argument),
-            Verb::Xsha1 => self.sum(Algorithm::Sha1, argument),
-            Verb::Xsha256 => self.sum(Algorithm::Sha256, argument),
-            Verb::Xsha512 => self.sum(Algorithm::Sha512, argument),
+            Verb::Xcrc => return Ok(self.sum(Algorithm::Crc32, argument)),
+            Verb::Xmd5 => return Ok(self.sum(Algorithm::Md5, argument)),
+            Verb::Xsha1 => return Ok(self.sum(Algorithm::Sha1, argument)),
+            Verb::Xsha256 => return Ok(self.sum(Algorithm::Sha256, argument)),
+            Verb::Xsha512 => return Ok(self.sum(Algorithm::Sha512, argument)),
             Verb::Feat => self.feat(),
             Verb::Opts => self.opts(argument),
             Verb::Help => Reply::help(argument),

@@ -1,0 +1,408 @@
+//! Transfers that end in every way there is.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use bulkhead_tests::harness::{ControlConnection, Server, patterned, test};
+use libtest_mimic::Trial;
+
+/// More than the buffers of a connection hold.
+const LARGE: usize = 64 << 20;
+
+pub fn tests() -> Vec<Trial> {
+    vec![
+        test("transfers::abor_stops_a_stalled_download_at_once", abor_download),
+        test("transfers::abor_by_urgent_data_stops_a_download", abor_urgent),
+        test("transfers::abor_stops_a_transfer_that_waits_for_its_connection", abor_waiting),
+        test("transfers::commands_are_answered_or_wait_while_data_moves", commands_meanwhile),
+        test("transfers::a_client_that_closes_early_is_told", closes_early),
+        test("transfers::an_upload_that_never_connects_touches_nothing", never_connects),
+        test("transfers::a_stranger_on_the_passive_port_changes_nothing", strangers),
+        test("transfers::a_refused_active_connection_is_a_425", active_refused),
+        test("transfers::only_files_are_sent", only_files),
+        test("transfers::text_is_converted_and_never_corrupted", text),
+        test("transfers::append_and_unique_names", append_and_unique),
+        test("transfers::atomic_uploads_appear_whole_or_not_at_all", atomic),
+        test("transfers::listings_of_directories_files_and_patterns", listings),
+        test("transfers::rates_are_kept", rates),
+        test("transfers::a_stalled_data_connection_is_found", stalled),
+        test("transfers::an_idle_client_is_told_and_closed", idle),
+        test("transfers::a_limit_on_file_size_is_kept", file_size),
+        test("transfers::two_thousand_small_files_each_way", many_small),
+    ]
+}
+
+fn binary(server: &Server) -> ControlConnection {
+    let mut control = server.log_in("alice");
+    control.command("TYPE I", 200);
+    control
+}
+
+fn abor_download() {
+    let server = Server::start();
+    server.account("alice").put("large", &patterned(LARGE));
+    let mut control = binary(&server);
+    let data = control.passive();
+    control.command("RETR large", 150);
+    std::thread::sleep(Duration::from_millis(200));
+    let start = Instant::now();
+    control.command("ABOR", 426);
+    control.expect(226);
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    drop(data);
+    control.command("NOOP", 200);
+    control.command("ABOR", 226);
+    server.expect_event("transfer", |event| event["complete"] == false);
+}
+
+fn abor_urgent() {
+    let server = Server::start();
+    server.account("alice").put("large", &patterned(LARGE));
+    let mut control = binary(&server);
+    let data = control.passive();
+    control.command("RETR large", 150);
+    // As the RFC wants it: IAC IP, then IAC DM whose last byte is urgent, then the command.
+    control.send_raw(b"\xff\xf4\xff");
+    rustix::net::send(control.stream(), b"\xf2", rustix::net::SendFlags::OOB).unwrap();
+    control.command("ABOR", 426);
+    control.expect(226);
+    drop(data);
+    control.command("NOOP", 200);
+}
+
+fn abor_waiting() {
+    let server = Server::start();
+    server.account("alice").put("a", b"x");
+    let mut control = binary(&server);
+    control.command("EPSV", 229);
+    control.send("RETR a");
+    control.command("ABOR", 426);
+    control.expect(226);
+    // The announcement is used up, and a later one works.
+    control.command("RETR a", 425);
+    assert_eq!(control.download("RETR a"), b"x");
+}
+
+fn commands_meanwhile() {
+    let server = Server::start();
+    let bytes = patterned(LARGE);
+    server.account("alice").put("large", &bytes);
+    let mut control = binary(&server);
+    let mut data = control.passive();
+    control.command("RETR large", 150);
+    control.command("NOOP", 200);
+    let stat = control.command("STAT", 211);
+    assert!(stat.lines.iter().any(|line| line.contains("Transfer running")), "{stat:?}");
+    // These wait for the end of the transfer, in order.
+    control.send("PWD");
+    control.send("NOOP");
+    control.send("QUIT");
+    let mut got = Vec::new();
+    data.read_to_end(&mut got).unwrap();
+    assert!(got == bytes);
+    control.expect(226);
+    control.expect(257);
+    control.expect(200);
+    control.expect(221);
+    control.expect_end();
+}
+
+fn closes_early() {
+    let server = Server::start();
+    server.account("alice").put("large", &patterned(LARGE));
+    let mut control = binary(&server);
+    let data = control.passive();
+    control.command("RETR large", 150);
+    drop(data);
+    control.expect(426);
+    // A control connection that ends takes its transfer along.
+    let mut data = control.passive();
+    control.command("RETR large", 150);
+    drop(control);
+    let mut got = Vec::new();
+    let ended = data.read_to_end(&mut got);
+    assert!(ended.is_err() || got.len() < LARGE);
+    server.expect_idle();
+}
+
+fn never_connects() {
+    let server = Server::new().with("accept_timeout", "1").with_account("alice", &[]).run();
+    let alice = server.account("alice");
+    alice.put("kept", b"precious");
+    let mut control = binary(&server);
+    control.command("EPSV", 229);
+    control.command("STOR kept", 425);
+    control.command("EPSV", 229);
+    control.command("STOR new", 425);
+    assert_eq!(alice.read("kept"), b"precious");
+    assert!(!alice.has("new"));
+}
+
+fn strangers() {
+    let server = Server::start();
+    server.account("alice").put("a", b"x");
+    let mut control = binary(&server);
+    let text = control.command("EPSV", 229).text().to_owned();
+    let port: u16 = text.split('|').nth(3).unwrap().parse().unwrap();
+    let passive = SocketAddr::new(server.address().ip(), port);
+    // Strangers come from another address of the loopback network.
+    let strangers: Vec<TcpStream> = (0..5).map(|_| connect_from("127.0.0.9", passive)).collect();
+    control.send("RETR a");
+    let mut data = TcpStream::connect(passive).unwrap();
+    control.expect(150);
+    let mut got = Vec::new();
+    data.read_to_end(&mut got).unwrap();
+    control.expect(226);
+    assert_eq!(got, b"x");
+    for mut stranger in strangers {
+        stranger.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut byte = [0];
+        assert!(!matches!(stranger.read(&mut byte), Ok(1..)), "a stranger was served");
+    }
+    // A connection to an announcement that was not used serves no later one.
+    let text = control.command("EPSV", 229).text().to_owned();
+    let port: u16 = text.split('|').nth(3).unwrap().parse().unwrap();
+    let mut stale = TcpStream::connect((server.address().ip(), port)).unwrap();
+    assert_eq!(control.download("RETR a"), b"x");
+    assert!(!matches!(stale.read(&mut [0]), Ok(1..)), "a stale connection was served");
+}
+
+fn connect_from(own: &str, to: SocketAddr) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &format!("{own}:0").parse::<SocketAddr>().unwrap()).unwrap();
+    connect(&socket, &to).unwrap();
+    TcpStream::from(socket)
+}
+
+fn active_refused() {
+    let server = Server::start();
+    server.account("alice").put("a", b"x");
+    let mut control = binary(&server);
+    let listener = control.active();
+    drop(listener);
+    control.command("RETR a", 425);
+    control.command("NOOP", 200);
+    assert_eq!(control.download("RETR a"), b"x");
+}
+
+fn only_files() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    alice.make_directory("d");
+    nix::unistd::mkfifo(&alice.path("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o666))
+        .unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", alice.path("out")).unwrap();
+    let mut control = binary(&server);
+    for name in ["d", "fifo", "out", "nothing", "../../../../etc/passwd"] {
+        control.command("EPSV", 229);
+        control.command(&format!("RETR {name}"), 550);
+    }
+    for name in ["d", "fifo", "out", "nowhere/x"] {
+        control.command("EPSV", 229);
+        let port = control.command("EPSV", 229).text().split('|').nth(3).unwrap().parse().unwrap();
+        let _data = TcpStream::connect((server.address().ip(), port)).unwrap();
+        control.command(&format!("STOR {name}"), 550);
+    }
+}
+
+fn text() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    let mut control = server.log_in("alice");
+    control.command("TYPE A", 200);
+    let file: Vec<u8> = (0..100_000).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
+    alice.put("text", &file);
+    let wire = control.download("RETR text");
+    assert_eq!(wire, String::from_utf8(file.clone()).unwrap().replace('\n', "\r\n").into_bytes());
+    control.upload("STOR copy", &wire);
+    assert!(alice.read("copy") == file);
+    // What is no text goes through unharmed, but for its line ends.
+    let odd = b"\r\r\n\xff\0\n\r".to_vec();
+    control.upload("STOR odd", &odd);
+    assert_eq!(alice.read("odd"), b"\r\n\xff\0\n\r");
+}
+
+fn append_and_unique() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    let mut control = binary(&server);
+    control.upload("APPE log", b"one ");
+    control.upload("APPE log", b"two");
+    assert_eq!(alice.read("log"), b"one two");
+    control.command("EPSV", 229);
+    control.command("REST 2", 350);
+    control.command("APPE log", 550);
+    for expected in ["unique", "unique.1", "unique.2"] {
+        let mut data = control.passive();
+        let opening = control.command("STOU unique", 150).text().to_owned();
+        assert_eq!(opening, format!("FILE: {expected}"));
+        data.write_all(expected.as_bytes()).unwrap();
+        drop(data);
+        assert!(control.expect(226).text().ends_with(expected));
+        assert_eq!(alice.read(expected), expected.as_bytes());
+    }
+}
+
+fn atomic() {
+    let server = Server::new().with("uploads", "\"atomic\"").with_account("alice", &[]).run();
+    let alice = server.account("alice");
+    alice.put("file", b"old");
+    let mut control = binary(&server);
+    let mut data = control.passive();
+    control.command("STOR file", 150);
+    data.write_all(b"new").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(alice.read("file"), b"old");
+    drop(data);
+    control.expect(226);
+    assert_eq!(alice.read("file"), b"new");
+    let mut data = control.passive();
+    control.command("STOR file", 150);
+    data.write_all(b"half").unwrap();
+    control.command("ABOR", 426);
+    control.expect(226);
+    assert_eq!(alice.read("file"), b"new");
+    let left = std::fs::read_dir(alice.path("")).unwrap().count();
+    assert_eq!(left, 1, "the hidden file is gone");
+    control.command("REST 2", 350);
+    control.command("EPSV", 229);
+    control.command("STOR file", 550);
+    control.command("EPSV", 229);
+    control.command("APPE file", 550);
+}
+
+fn listings() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    alice.make_directory("d");
+    for name in ["d/one.txt", "d/two.txt", "d/.hidden", "d/three.bin", "d/spa ce"] {
+        alice.put(name, b"x");
+    }
+    std::os::unix::fs::symlink("nowhere", alice.path("d/link")).unwrap();
+    let mut control = binary(&server);
+    let mut lines = |command: &str| {
+        let bytes = control.download(command);
+        let text = String::from_utf8(bytes).unwrap();
+        let mut lines: Vec<String> = text.split_terminator("\r\n").map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(lines("NLST d/*.txt"), ["d/one.txt", "d/two.txt"]);
+    assert_eq!(lines("NLST d/t?o.txt"), ["d/two.txt"]);
+    assert_eq!(lines("NLST d/none*"), [""; 0]);
+    assert_eq!(lines("NLST d/spa ce"), ["d/spa ce"]);
+    assert_eq!(lines("NLST d").len(), 5);
+    assert_eq!(lines("NLST -a d").len(), 6);
+    assert_eq!(lines("LIST -la d").len(), 6);
+    assert_eq!(lines("MLSD d").len(), 7);
+    let file = lines("LIST d/one.txt");
+    assert!(file.len() == 1 && file[0].starts_with("-rw") && file[0].ends_with(" d/one.txt"));
+    assert!(lines("LIST d").iter().any(|line| line.ends_with(" link -> nowhere")));
+    for command in ["LIST nothing", "NLST nothing", "LIST no/*"] {
+        control.command("EPSV", 229);
+        control.command(command, 550);
+    }
+    // Many entries, each exactly once.
+    alice.make_directory("many");
+    for number in 0..5000 {
+        std::fs::write(alice.path(&format!("many/file-{number}")), b"").unwrap();
+    }
+    let list = String::from_utf8(control.download("NLST many")).unwrap();
+    let names: std::collections::BTreeSet<&str> = list.lines().collect();
+    assert_eq!((names.len(), list.lines().count()), (5000, 5000));
+    assert_eq!(String::from_utf8(control.download("LIST many")).unwrap().lines().count(), 5000);
+}
+
+fn rates() {
+    let server = Server::new()
+        .with("max_upload_rate", "2000000")
+        .with("max_download_rate", "1000000")
+        .with_account("alice", &[])
+        .run();
+    server.account("alice").put("file", &patterned(3_000_000));
+    let mut control = binary(&server);
+    let start = Instant::now();
+    assert_eq!(control.download("RETR file").len(), 3_000_000);
+    let took = start.elapsed().as_secs_f64();
+    assert!((2.8..3.3).contains(&took), "3 MB at 1 MB/s took {took} s");
+    let start = Instant::now();
+    control.upload("STOR up", &patterned(4_000_000));
+    let took = start.elapsed().as_secs_f64();
+    assert!((1.8..2.3).contains(&took), "4 MB at 2 MB/s took {took} s");
+    let data = control.passive();
+    control.command("RETR file", 150);
+    let start = Instant::now();
+    control.command("ABOR", 426);
+    control.expect(226);
+    assert!(start.elapsed() < Duration::from_millis(500));
+    drop(data);
+}
+
+fn stalled() {
+    let server = Server::new().with("idle_data_timeout", "1").with_account("alice", &[]).run();
+    server.account("alice").put("large", &patterned(LARGE));
+    let mut control = binary(&server);
+    let data = control.passive();
+    control.command("RETR large", 150);
+    control.expect(426);
+    drop(data);
+    let data = control.passive();
+    control.command("STOR slow", 150);
+    control.expect(426);
+    drop(data);
+    control.command("NOOP", 200);
+}
+
+fn idle() {
+    let server = Server::new().with("idle_ctrl_timeout", "1").with_account("alice", &[]).run();
+    let mut control = server.log_in("alice");
+    control.expect(421);
+    control.expect_end();
+    let mut control = server.connect();
+    control.expect(421);
+    control.expect_end();
+    // The timer rests while data moves.
+    let mut control = server.log_in("alice");
+    control.command("TYPE I", 200);
+    let mut data = control.passive();
+    control.command("STOR slow", 150);
+    for _ in 0..4 {
+        data.write_all(b"x").unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    drop(data);
+    control.expect(226);
+    control.command("NOOP", 200);
+}
+
+fn file_size() {
+    let server = Server::new().with("limits.file_size", "1000").with_account("alice", &[]).run();
+    let mut control = binary(&server);
+    control.upload("STOR small", &patterned(1000));
+    let mut data = control.passive();
+    control.command("STOR big", 150);
+    data.write_all(&patterned(1001)).unwrap();
+    drop(data);
+    control.expect(552);
+    control.command("ALLO 1001", 552);
+}
+
+fn many_small() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    let bytes = patterned(4096);
+    let mut control = binary(&server);
+    for number in 0..2000 {
+        control.upload(&format!("STOR file-{}", number % 100), &bytes);
+    }
+    for number in 0..2000 {
+        assert!(control.download(&format!("RETR file-{}", number % 100)) == bytes);
+    }
+    assert_eq!(std::fs::read_dir(alice.path("")).unwrap().count(), 100);
+    control.command("QUIT", 221);
+    server.expect_idle();
+}
