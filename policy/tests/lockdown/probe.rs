@@ -158,7 +158,8 @@ fn send(flags: SendFlags) -> Result<(), Errno> {
 
 fn socket(family: AddressFamily) -> Result<(), Errno> {
     let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
-    rustix::net::socket_with(family, SocketType::STREAM, flags, None).map(drop)
+    let protocol = (family != AddressFamily::UNIX).then_some(rustix::net::ipproto::TCP);
+    rustix::net::socket_with(family, SocketType::STREAM, flags, protocol).map(drop)
 }
 
 fn spawn() -> Result<(), Errno> {
