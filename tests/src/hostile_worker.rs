@@ -173,7 +173,7 @@ fn do_gate(channel: &Gate, deed: &str) -> ! {
         }
         "second-factor" => GateToSupervisor::SecondFactor { code: secret("123456") },
         "knock" => GateToSupervisor::I2ftpKnock { key: [7; 16] },
-        "proof" => GateToSupervisor::I2ftpProof { nonce: bytes(64), proof: bytes(64) },
+        "proof" => GateToSupervisor::I2ftpProof { proof: bytes(64) },
         "handover" => GateToSupervisor::Handover {
             unread: Bytes::default(),
             protection: Protection::Tls {
@@ -240,7 +240,9 @@ fn do_session(channel: &Session, deed: &str) -> ! {
             SessionToSupervisor::NeedKeeper
         }
         "who" => SessionToSupervisor::Who,
-        "issue-ticket" => SessionToSupervisor::IssueTicket { path: path(), upload: true, size: 1 },
+        "issue-ticket" => {
+            SessionToSupervisor::IssueTicket { path: path(), upload: true, size: 1, publish: None }
+        }
         "redeem-ticket" => SessionToSupervisor::RedeemTicket { id: [7; 16] },
         "close-ticket" => SessionToSupervisor::CloseTicket { id: [7; 16] },
         "closed" => SessionToSupervisor::Closed(SessionClosed::Failed("forged\nline".into())),
