@@ -4,6 +4,7 @@ mod binaries;
 mod commands;
 mod first_light;
 mod hostile_workers;
+mod i2ftp;
 mod identities;
 mod resilience;
 mod transfers;
@@ -22,6 +23,7 @@ fn main() {
         commands::tests(),
         first_light::tests(),
         hostile_workers::tests(),
+        i2ftp::tests(),
         identities::tests(),
         resilience::tests(),
         transfers::tests(),

@@ -2,6 +2,7 @@
 
 mod account;
 mod control_connection;
+mod i2ftp;
 mod process;
 mod server;
 mod settings;
@@ -14,6 +15,10 @@ use std::{
 
 pub use account::Account;
 pub use control_connection::{ControlConnection, Reply};
+pub use i2ftp::{
+    I2ftpClient, I2ftpReply, I2ftpServer, KEY_HEX as I2FTP_KEY_HEX, key as i2ftp_key,
+    now as i2ftp_now,
+};
 pub use process::Process;
 pub use server::Server;
 pub use settings::Settings;
