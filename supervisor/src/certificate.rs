@@ -16,6 +16,10 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
+/// File name of a certificate that was made.
+pub const CERTIFICATE: &str = "certificate.pem";
+/// File name of its private key.
+pub const PRIVATE_KEY: &str = "private_key.pem";
 /// How long a development certificate is valid, in days.
 const VALID_DAYS: i64 = 365;
 
@@ -69,8 +73,8 @@ pub fn create(directory: &Path, names: &[String]) -> Result<Created, Certificate
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let made = params.self_signed(&key)?;
     let key_pem = Zeroizing::new(key.serialize_pem());
-    let private_key = replace(directory, "private_key.pem", 0o600, key_pem.as_bytes())?;
-    let certificate = replace(directory, "certificate.pem", 0o644, made.pem().as_bytes())?;
+    let private_key = replace(directory, PRIVATE_KEY, 0o600, key_pem.as_bytes())?;
+    let certificate = replace(directory, CERTIFICATE, 0o644, made.pem().as_bytes())?;
     let hash = digest::digest(&digest::SHA256, made.der());
     let fingerprint = hash.as_ref().try_into().unwrap_or_default();
     Ok(Created { certificate, private_key, fingerprint })

@@ -1,5 +1,6 @@
 //! The command line: one file per command. Errors are printed once, here.
 
+mod certificate;
 mod check;
 mod console;
 mod import;
@@ -43,6 +44,8 @@ struct Arguments {
 enum Command {
     /// Serve a directory on 127.0.0.1 with a made-up account, for anybody.
     Try(try_serve::Try),
+    /// Make a self-signed certificate for development.
+    Certificate(certificate::Certificate),
     /// Run the server.
     Serve,
     /// Write the configuration, the first account and a certificate, question by question.
@@ -98,6 +101,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     let config = arguments.config.as_path();
     match arguments.command {
         Command::Try(options) => try_serve::run(&options),
+        Command::Certificate(options) => certificate::run(&options),
         Command::Serve => serve::run(load(config)?),
         Command::Setup(command) => setup::run(config, &command).map(done),
         Command::Check(command) => check::run(config, &command),

@@ -13,7 +13,7 @@ use std::{
 use clap::Args;
 use ipc::gate::Service;
 
-use super::Failure;
+use super::{Failure, certificate};
 use crate::{
     account::{
         password,
@@ -45,6 +45,9 @@ pub struct Try {
     /// Allow nothing that changes anything.
     #[arg(long)]
     read_only: bool,
+    /// Make no certificate and serve without TLS.
+    #[arg(long)]
+    no_tls: bool,
     /// Show the log on standard error.
     #[arg(long)]
     log: bool,
@@ -72,9 +75,16 @@ pub fn run(options: &Try) -> Result<ExitCode, Failure> {
         store.accounts.insert(ACCOUNT.into(), record);
         Ok::<(), StoreError>(())
     })?;
+    let certificate = if options.no_tls {
+        None
+    } else {
+        let (tls, said) = certificate::in_a_child(scratch.path(), &["127.0.0.1", "localhost"])?;
+        config.tls = Some(tls);
+        Some((scratch.path().join(crate::certificate::CERTIFICATE), said))
+    };
     log::start(log::Format::Text, if options.log { "info" } else { "error" }, None)?;
     let ready = move |listeners: &[Listener], layers: &[String]| {
-        let guide = Guide { directory, password: typed, notes };
+        let guide = Guide { directory, password: typed, notes, certificate };
         // Nobody who closed the terminal misses the text.
         drop(guide.write(&mut io::stdout().lock(), listeners, layers));
     };
@@ -148,6 +158,8 @@ struct Guide {
     directory: PathBuf,
     password: String,
     notes: Vec<String>,
+    /// The certificate's file, and what was said when it was made.
+    certificate: Option<(PathBuf, String)>,
 }
 
 impl Guide {
@@ -165,14 +177,29 @@ impl Guide {
         writeln!(out, "  account   {ACCOUNT}")?;
         writeln!(out, "  password  {password}")?;
         writeln!(out)?;
-        writeln!(out, "  list      curl -u {ACCOUNT}:{password} ftp://{address}/")?;
-        writeln!(out, "  download  curl -u {ACCOUNT}:{password} -O ftp://{address}/FILE")?;
-        writeln!(out, "  upload    curl -u {ACCOUNT}:{password} -T FILE ftp://{address}/")?;
-        writeln!(
-            out,
-            "  browse    lftp -e 'set ftp:ssl-allow no' -u {ACCOUNT},{password} ftp://{address}"
-        )?;
+        let (curl, lftp) = match &self.certificate {
+            None => (String::new(), "set ftp:ssl-allow no".to_owned()),
+            Some((file, _)) => (
+                format!("--ssl-reqd --cacert {} ", file.display()),
+                format!("set ssl:ca-file {}", file.display()),
+            ),
+        };
+        let curl = format!("curl {curl}-u {ACCOUNT}:{password}");
+        writeln!(out, "  list      {curl} ftp://{address}/")?;
+        writeln!(out, "  download  {curl} -O ftp://{address}/FILE")?;
+        writeln!(out, "  upload    {curl} -T FILE ftp://{address}/")?;
+        writeln!(out, "  browse    lftp -e '{lftp}' -u {ACCOUNT},{password} ftp://{address}")?;
         writeln!(out)?;
+        if let Some((_, said)) = &self.certificate {
+            writeln!(
+                out,
+                "TLS with a certificate made for this run; plain FTP is served as well."
+            )?;
+            for line in said.lines() {
+                writeln!(out, "  {line}")?;
+            }
+            writeln!(out)?;
+        }
         for note in &self.notes {
             writeln!(out, "{note}")?;
         }

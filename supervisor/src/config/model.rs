@@ -271,6 +271,22 @@ pub struct Identities {
     pub gate: Identity,
 }
 
+impl Tls {
+    /// The defaults of `[tls]`, with one certificate.
+    pub fn with_pair(certificate: PathBuf, private_key: PathBuf) -> Tls {
+        Tls {
+            pairs: vec![(certificate, private_key)],
+            require: TlsDemand::None,
+            require_session_reuse: true,
+            only_tls13: false,
+            names: Vec::new(),
+            client_ca: None,
+            require_client_certificate: false,
+            implicit_port: None,
+        }
+    }
+}
+
 impl Config {
     /// Reads a configuration file.
     ///
