@@ -187,6 +187,7 @@ pub fn listing(data: &[u8]) {
         gid: number() as u32,
         size: number(),
         modified: number() as i64,
+        modified_nanoseconds: number() as u32,
         device: (number() as u32, number() as u32),
         inode: number(),
     };

@@ -66,8 +66,8 @@ impl Relay {
 
     /// Moves what can be moved without waiting.
     fn turn(&mut self) -> Result<Side, TlsError> {
-        let up = self.to_session()?;
-        let down = self.to_client()?;
+        let up = self.feed_session()?;
+        let down = self.feed_client()?;
         let over = self.client_ended && self.session_ended.is_some() && !self.client.wants_write();
         Ok(match (up, down) {
             (Side::Open, Side::Open) if !over => Side::Open,
@@ -75,7 +75,7 @@ impl Relay {
         })
     }
 
-    fn to_session(&mut self) -> Result<Side, TlsError> {
+    fn feed_session(&mut self) -> Result<Side, TlsError> {
         while !self.client_ended {
             match self.client.receive(0) {
                 Ok(Inbound::Data) => {}
@@ -85,7 +85,7 @@ impl Relay {
                 Ok(Inbound::Closed) | Err(TlsError::Truncated) => {
                     self.client_ended = true;
                     // A session that has gone needs not be told.
-                    drop(rustix::net::shutdown(&self.session, Shutdown::Write));
+                    rustix::net::shutdown(&self.session, Shutdown::Write).ok();
                     return Ok(Side::Open);
                 }
                 Err(error) => return Err(error),
@@ -108,7 +108,7 @@ impl Relay {
         Ok(Side::Open)
     }
 
-    fn to_client(&mut self) -> Result<Side, TlsError> {
+    fn feed_client(&mut self) -> Result<Side, TlsError> {
         let mut piece = [0; PIECE];
         loop {
             if !self.client.flush()? {

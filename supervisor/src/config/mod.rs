@@ -15,8 +15,5 @@ mod tests;
 
 pub use build::{tls_demand, tls_word};
 pub use error::{ConfigError, ConfigErrors};
-pub use model::{
-    Anonymous, Auth, Config, I2ftp, Identities, Log, LogFormat, LogLevel, Passive, PassiveAddress,
-    Penalties, Tls,
-};
+pub use model::{Config, LogFormat, LogLevel, PassiveAddress, Penalties, Tls};
 pub use network::Network;
