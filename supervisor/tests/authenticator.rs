@@ -52,7 +52,7 @@ impl Place {
             .spawn()
             .unwrap();
         // A command that fails before it reads leaves a broken pipe behind, which is no news.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
         let output = child.wait_with_output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8(text).unwrap())

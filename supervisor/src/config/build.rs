@@ -312,23 +312,24 @@ impl Builder<'_> {
             }
             Some(_) | None => {}
         }
-        if let (Some(i2ftp), None) = (&config.i2ftp, &config.tls) {
-            if i2ftp.tls_port.is_some() {
-                self.error(
-                    ("i2ftp", "tls_port"),
-                    "I2FTP inside TLS needs a certificate",
-                    "add `certificate` and `private_key` below [tls]",
-                );
-            }
+        if let (Some(i2ftp), None) = (&config.i2ftp, &config.tls)
+            && i2ftp.tls_port.is_some()
+        {
+            self.error(
+                ("i2ftp", "tls_port"),
+                "I2FTP inside TLS needs a certificate",
+                "add `certificate` and `private_key` below [tls]",
+            );
         }
-        if let (Some(i2ftp), Some(tls)) = (&config.i2ftp, &config.tls) {
-            if tls.require != TlsDemand::None && i2ftp.listen_port.is_some() {
-                self.error(
-                    enabled,
-                    "[tls] require forbids plain connections, which I2FTP's own port is",
-                    "set `plain = false` and a `tls_port` below [i2ftp], or relax [tls] require",
-                );
-            }
+        if let (Some(i2ftp), Some(tls)) = (&config.i2ftp, &config.tls)
+            && tls.require != TlsDemand::None
+            && i2ftp.listen_port.is_some()
+        {
+            self.error(
+                enabled,
+                "[tls] require forbids plain connections, which I2FTP's own port is",
+                "set `plain = false` and a `tls_port` below [i2ftp], or relax [tls] require",
+            );
         }
         if config.auth.backends.is_empty() && config.anonymous.is_none() && config.i2ftp.is_none() {
             self.error(

@@ -325,7 +325,8 @@ impl Signing {
         if tls13 && !form::is_certificate_verify(input) {
             return Err("asked for a signature over what is no TLS 1.3 CertificateVerify".into());
         }
-        if !tls13 && !(self.tls12 && form::is_server_key_exchange(input)) {
+        let tls12 = self.tls12 && form::is_server_key_exchange(input);
+        if !(tls13 || tls12) {
             return Err("asked for a signature over what is no TLS 1.2 ServerKeyExchange".into());
         }
         let Some(key) = keys.get(&key) else {

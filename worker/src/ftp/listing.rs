@@ -238,6 +238,7 @@ mod tests {
             gid: 100,
             size: 4096,
             modified: NOW,
+            modified_nanoseconds: 0,
             device: (8, 1),
             inode: 255,
         }

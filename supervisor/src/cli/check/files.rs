@@ -35,15 +35,15 @@ pub fn check(findings: &mut Findings<'_>) {
     if let Some(root) = config.i2ftp.as_ref().and_then(|i2ftp| i2ftp.root.as_ref()) {
         directory(findings, "i2ftp.root", root);
     }
-    if let Some(name) = &config.admin_group {
-        if !matches!(Group::from_name(name), Ok(Some(_))) {
-            findings.key(
-                Severity::Error,
-                ".admin_group",
-                format!("there is no group {name}"),
-                "make it with `groupadd --system`, or remove the line",
-            );
-        }
+    if let Some(name) = &config.admin_group
+        && !matches!(Group::from_name(name), Ok(Some(_)))
+    {
+        findings.key(
+            Severity::Error,
+            ".admin_group",
+            format!("there is no group {name}"),
+            "make it with `groupadd --system`, or remove the line",
+        );
     }
 }
 
@@ -94,15 +94,15 @@ fn certificates(findings: &mut Findings<'_>) {
             ),
         }
     }
-    if let Some(authority) = &tls.client_ca {
-        if let Err(e) = File::open(authority) {
-            findings.key(
-                Severity::Error,
-                "tls.client_ca",
-                format!("{} cannot be read: {e}", authority.display()),
-                "name a PEM file of authorities",
-            );
-        }
+    if let Some(authority) = &tls.client_ca
+        && let Err(e) = File::open(authority)
+    {
+        findings.key(
+            Severity::Error,
+            "tls.client_ca",
+            format!("{} cannot be read: {e}", authority.display()),
+            "name a PEM file of authorities",
+        );
     }
 }
 
