@@ -286,7 +286,7 @@ mod tests {
     fn what_is_sealed_opens_in_every_form() {
         for (cipher, tls13) in [(0, true), (1, true), (0, false), (1, false)] {
             for length in [0, 1, 4096, MAX_PLAIN] {
-                let plain: Vec<u8> = (0..length).map(|n| n as u8).collect();
+                let plain: Vec<u8> = (0..length).map(|n: usize| n.to_le_bytes()[0]).collect();
                 let record = sealed(cipher, tls13, &plain);
                 assert_eq!(whole_record(&record, tls13).unwrap(), Some(record.len()));
                 let mut out = vec![0; record.len()];
