@@ -85,10 +85,13 @@ pub fn flaws(row: &ProcessRow, evidence: &Evidence, landlock_off: bool) -> Vec<F
     };
     let mut found = Judge { evidence, flaws: Vec::new() };
     found.identity(&policy, row);
-    found.capabilities(&policy, row.identity.is_some());
+    // A role that stays root has privilege if the server has.
+    let root = policy.identity.is == IdentityKind::Root && evidence.field("Uid").starts_with("0 ");
+    let privileged = root || row.identity.is_some();
+    found.capabilities(&policy, privileged);
     found.filter(role, row);
     found.limits(&policy);
-    found.process(&policy, row.identity.is_some());
+    found.process(&policy, privileged);
     found.descriptors(role);
     found.landlock(&policy, row, landlock_off);
     found.flaws
@@ -334,6 +337,29 @@ mod tests {
         let mut wide = row();
         wide.report.as_mut().unwrap().system_calls = 300;
         assert_eq!(layers(&wide, &evidence()), ["seccomp"]);
+    }
+
+    #[test]
+    fn a_supervisor_has_the_capabilities_of_its_policy_as_root_and_none_rootless() {
+        let row = ProcessRow { role: "supervisor".into(), identity: None, report: None, ..row() };
+        let mut root = evidence();
+        for (field, value) in [
+            ("Uid", "0 0 0 0"),
+            ("Seccomp_filters", "2"),
+            ("CapEff", "00000000000405e5"),
+            ("CapPrm", "00000000000405e5"),
+            ("CapBnd", "00000000200405e7"),
+        ] {
+            root.status.insert(field.into(), value.into());
+        }
+        assert_eq!(flaws(&row, &root, false), []);
+        root.status.insert("CapEff".into(), "000001ffffffffff".into());
+        assert_eq!(layers(&row, &root), ["capabilities"]);
+        let mut rootless = root;
+        rootless.status.insert("Uid".into(), "1000 1000 1000 1000".into());
+        rootless.status.insert("CapEff".into(), "0000000000000400".into());
+        rootless.status.insert("CapPrm".into(), "0000000000000000".into());
+        assert_eq!(layers(&row, &rootless), ["capabilities"]);
     }
 
     #[test]
