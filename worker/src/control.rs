@@ -145,7 +145,7 @@ impl ControlConnection {
 
     /// The next whole line that was read.
     pub fn next_line(&mut self) -> Option<Line> {
-        if self.waiting.len() > MAX_WAITING {
+        if self.is_clogged() {
             return None;
         }
         let line = self.lines.next_line();
@@ -185,6 +185,11 @@ impl ControlConnection {
         !self.waiting.is_empty()
     }
 
+    /// Whether so many replies wait that no more commands are taken until the client reads.
+    pub fn is_clogged(&self) -> bool {
+        self.waiting.len() > MAX_WAITING
+    }
+
     /// Whether the client has closed, or the connection is broken.
     pub fn is_closed(&self) -> bool {
         self.closed
@@ -193,7 +198,7 @@ impl ControlConnection {
     /// What to poll for. A reader that is full is not polled for more.
     pub fn interest(&self) -> PollFlags {
         let mut flags = PollFlags::empty();
-        if !self.closed && self.lines.room() > 0 && self.waiting.len() <= MAX_WAITING {
+        if !self.closed && self.lines.room() > 0 && !self.is_clogged() {
             flags |= self.stream.interest();
         }
         if self.is_waiting() {

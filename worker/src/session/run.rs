@@ -38,7 +38,7 @@ impl Session<'_> {
             let mut hold = self.turn(ready.transfer)?;
             // A transfer that has just ended lets waiting commands through.
             while hold.is_none() && !self.is_busy() && !self.queue.is_empty() {
-                if self.ending.is_some() {
+                if self.ending.is_some() || self.control.is_clogged() {
                     break;
                 }
                 hold = self.turn(true)?;
@@ -83,7 +83,7 @@ impl Session<'_> {
 
     fn take_commands(&mut self) -> Result<Option<Instant>, SessionError> {
         loop {
-            if self.ending.is_some() {
+            if self.ending.is_some() || self.control.is_clogged() {
                 return Ok(None);
             }
             if !self.is_busy()
@@ -161,7 +161,7 @@ impl Session<'_> {
         if self.is_busy() {
             return None;
         }
-        deadline(self.control.last_byte.max(self.last_transfer), self.idle)
+        deadline(self.control.last_byte.max(self.last_transfer), self.idle())
     }
 
     fn idle_since_too_long(&self) -> bool {
@@ -174,18 +174,25 @@ impl Session<'_> {
         until = earlier(until, self.events.due());
         until = earlier(until, want.as_ref().and_then(|want| want.until));
         until = earlier(until, self.summing.is_some().then(Instant::now));
+        let control = self.control.interest();
+        let data = want.as_ref().and_then(|want| Some((self.transfer_fd()?, want.flags)));
         let mut fds = Vec::with_capacity(3);
         fds.push(PollFd::new(&self.channel, PollFlags::IN));
-        let control = self.control.interest();
-        fds.push(PollFd::new(&self.control, control));
-        let data = want.as_ref().and_then(|want| Some((self.transfer_fd()?, want.flags)));
-        if let Some((fd, flags)) = data {
+        // What is polled for nothing still reports its hang-up, again and again: it is left out
+        // until there is something to do about it.
+        if !control.is_empty() {
+            fds.push(PollFd::new(&self.control, control));
+        }
+        if let Some((fd, flags)) = data.filter(|(_, flags)| !flags.is_empty()) {
             fds.push(PollFd::from_borrowed_fd(fd, flags));
         }
         let count = poll_until(&mut fds, until)?;
-        let readable = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
-        let mut ready =
-            Ready { supervisor: readable(0), control: readable(1), transfer: readable(2) };
+        let mut fired = fds.iter().map(|fd| !fd.revents().is_empty());
+        let mut ready = Ready {
+            supervisor: fired.next().unwrap_or(false),
+            control: !control.is_empty() && fired.next().unwrap_or(false),
+            transfer: fired.next().unwrap_or(false),
+        };
         let now = Instant::now();
         if count == 0 || want.as_ref().and_then(|want| want.until).is_some_and(|at| at <= now) {
             ready.transfer = true;

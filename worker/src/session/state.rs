@@ -59,7 +59,8 @@ pub struct Session<'a> {
     pub(crate) queue: VecDeque<Queued>,
     pub(crate) directory: VirtualPath,
     pub(crate) umask: u32,
-    pub(crate) idle: u64,
+    /// What SITE IDLE has set, in seconds.
+    pub(crate) idle: Option<u64>,
     pub(crate) kind: TransferType,
     pub(crate) facts: FactSet,
     pub(crate) algorithm: Algorithm,
@@ -101,7 +102,7 @@ impl<'a> Session<'a> {
         Session {
             channel,
             control,
-            idle: boot.limits.idle_ctrl_timeout,
+            idle: None,
             commands: Flood::default(),
             account: boot.account,
             limits: boot.limits,
@@ -138,6 +139,21 @@ impl<'a> Session<'a> {
     /// Adds a reply to those that wait to be written.
     pub(crate) fn say(&mut self, reply: &Reply) {
         self.control.say(reply);
+    }
+
+    /// Seconds without a command after which the session ends; 0 is no limit.
+    pub(crate) fn idle(&self) -> u64 {
+        self.idle.unwrap_or(self.limits.idle_ctrl_timeout)
+    }
+
+    /// The limits have changed; they hold for the transfer that runs as well.
+    pub(crate) fn take_limits(&mut self, limits: Limits) {
+        let rates = |limits: &Limits| (limits.upload_rate, limits.download_rate);
+        let changed = rates(&self.limits) != rates(&limits);
+        self.limits = limits;
+        if let (true, Some(transfer)) = (changed, &mut self.transfer) {
+            transfer.limit_rate(&self.limits);
+        }
     }
 
     /// Whether a command is still being obeyed, so that those behind it wait.

@@ -25,10 +25,11 @@ impl Session<'_> {
             }
             SupervisorToSession::NotAvailable => Ok(Supervised::NotAvailable),
             SupervisorToSession::NewLimits(limits) => {
-                self.limits = limits;
+                self.take_limits(limits);
                 Ok(Supervised::Done)
             }
             SupervisorToSession::Kick { reply } => {
+                self.abandon_transfer()?;
                 self.kick(&reply);
                 Ok(Supervised::Done)
             }

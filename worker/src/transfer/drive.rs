@@ -5,16 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ipc::{
-    bounded::Bytes,
-    session::{Event, TransferKind},
-};
+use ipc::{bounded::Bytes, session::Event};
 use rustix::event::PollFlags;
 
 use super::{DataConnection, Job, Outcome, Stage, Step, Transfer, Want, ended};
 use crate::{
     files::Moved,
-    rate::{Bucket, deadline},
+    rate::deadline,
     session::{Session, SessionError},
 };
 
@@ -186,11 +183,7 @@ impl Session<'_> {
         let now = Instant::now();
         transfer.since = now;
         transfer.began = now;
-        let rate = match transfer.kind {
-            TransferKind::Upload | TransferKind::Append => self.limits.upload_rate,
-            TransferKind::Download | TransferKind::Listing => self.limits.download_rate,
-        };
-        transfer.bucket = Bucket::new(rate, now);
+        transfer.limit_rate(&self.limits);
         self.scratch.out.clear();
         if connection.is_tls() {
             self.say(&transfer.opening);

@@ -11,7 +11,7 @@ mod upload;
 
 use std::time::Instant;
 
-use ipc::session::TransferKind;
+use ipc::{account::Limits, session::TransferKind};
 use rustix::event::PollFlags;
 
 pub use connection::DataConnection;
@@ -116,6 +116,15 @@ impl Transfer {
     /// Bytes moved so far.
     pub fn moved(&self) -> u64 {
         self.moved
+    }
+
+    /// From now on bytes move as fast as these limits allow.
+    pub(crate) fn limit_rate(&mut self, limits: &Limits) {
+        let rate = match self.kind {
+            TransferKind::Upload | TransferKind::Append => limits.upload_rate,
+            TransferKind::Download | TransferKind::Listing => limits.download_rate,
+        };
+        self.bucket = Bucket::new(rate, Instant::now());
     }
 
     /// Counts bytes that moved.

@@ -34,12 +34,12 @@ impl Session<'_> {
                 self.umask = mask.unwrap_or(self.umask);
                 Reply::umask(self.umask)
             }
-            Site::Idle(None) => Reply::idle(self.idle),
+            Site::Idle(None) => Reply::idle(self.idle()),
             Site::Idle(Some(seconds)) => {
                 if self.limits.idle_ctrl_timeout > 0 && seconds > self.limits.idle_ctrl_timeout {
                     Reply::IDLE_TOO_LONG
                 } else {
-                    self.idle = seconds;
+                    self.idle = Some(seconds);
                     Reply::idle(seconds)
                 }
             }
