@@ -65,6 +65,16 @@ fn trials() -> Vec<Trial> {
         assert!(names.len() >= AT_LEAST, "{} attempts", names.len());
         Ok(())
     }));
+    trials.push(Trial::test("the published table names every attempt", || {
+        let published = table::published()?;
+        for attempt in all() {
+            assert!(published.contains(&format!("\n| {} |", attempt.name)), "{}", attempt.name);
+        }
+        let security = include_str!("../../../docs/security.md");
+        let count = format!("<!-- attempts -->{} named attempts", all().count());
+        assert!(security.contains(&count), "docs/security.md does not say: {count}");
+        Ok(())
+    }));
     let naked = "without the sandbox the attempts get through where the kernel lets root through";
     let trial = Trial::test(naked, most_get_through);
     let is_root = nix::unistd::geteuid().is_root();

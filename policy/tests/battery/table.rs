@@ -43,5 +43,19 @@ pub fn write(path: &Path) -> io::Result<()> {
     for denied in denied {
         table.push_str(&format!(" **{denied}** |"));
     }
-    fs::write(path, format!("{table}\n{rows}"))
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let head = format!(
+        "# The attack battery\n\nWhat became of each attempt, by role: the layer that denied it, or the error of the \
+         kernel. Sessions are refused names by their change of root (ENOENT), by Landlock (EACCES) or \
+         by the file system. The last column is root without any sandbox, on kernel {}: SUCCEEDED, or \
+         the error of arguments that were chosen to do no harm. Written by the battery itself: see \
+         [security.md](security.md).\n\n",
+        release.trim()
+    );
+    fs::write(path, format!("{head}{table}\n{rows}"))
+}
+
+/// The table as it is published.
+pub fn published() -> io::Result<String> {
+    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/attack-battery.md"))
 }
