@@ -1,11 +1,13 @@
 //! Every whole-program test, in one binary: each module is a topic.
 
+mod accounts;
 mod binaries;
 mod commands;
 mod first_light;
 mod hostile_workers;
 mod i2ftp;
 mod identities;
+mod penalties;
 mod resilience;
 mod transfers;
 
@@ -19,12 +21,14 @@ fn main() {
     }
     let arguments = Arguments::from_args();
     let tests = [
+        accounts::tests(),
         binaries::tests(),
         commands::tests(),
         first_light::tests(),
         hostile_workers::tests(),
         i2ftp::tests(),
         identities::tests(),
+        penalties::tests(),
         resilience::tests(),
         transfers::tests(),
     ];

@@ -81,7 +81,12 @@ impl Server {
 
     /// Starts the server (again) and waits until it listens.
     pub fn launch(&mut self) {
-        self.write_configuration();
+        self.launch_with(&self.settings.text());
+    }
+
+    /// As [`Server::launch`], with a configuration of somebody else's. It must log as JSON to `log`.
+    pub fn launch_with(&mut self, configuration: &str) {
+        fs::write(self.path("bulkhead.toml"), configuration).unwrap();
         let before = self.events("serving").len();
         let stderr = fs::File::create(self.path("stderr")).unwrap();
         let child = Command::new(self.binaries.join("bulkhead"))
