@@ -86,6 +86,12 @@ impl ChannelError {
                 | ChannelError::LastWords(LastWords::Forbidden { .. })
         )
     }
+
+    /// Whether the peer broke a rule of the channel and is still there: after last words a process
+    /// ends by itself.
+    pub fn is_misbehaviour(&self) -> bool {
+        self.is_violation() && !matches!(self, ChannelError::LastWords(_))
+    }
 }
 
 thread_local! {

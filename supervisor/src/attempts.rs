@@ -7,7 +7,7 @@ use ipc::{
     account::Account,
     authenticator::{Attempt, Verdict},
     bounded::{Bytes, Secret, UserName},
-    gate::{AuthResult, Service},
+    gate::{AuthResult, GateToSupervisor, Service},
 };
 
 use tokio::time::Instant;
@@ -44,6 +44,25 @@ impl<'a> Attempts<'a> {
     /// No attempt yet.
     pub fn new(connection: &'a Connection) -> Self {
         Attempts { connection, failures: 0, awaiting_code: None, nonce: None }
+    }
+
+    /// Whether the gate may ask this now. Only one that has been taken over asks out of turn: a code
+    /// that nobody waits for, a proof without a nonce, or another protocol than its client speaks.
+    pub fn in_turn(&self, message: &GateToSupervisor) -> bool {
+        let i2ftp = match self.connection.service {
+            Service::I2ftp | Service::I2ftpTls => true,
+            Service::Ftp | Service::FtpsImplicit => false,
+        };
+        match message {
+            GateToSupervisor::Authenticate { .. } => !i2ftp,
+            GateToSupervisor::SecondFactor { .. } => self.awaiting_code.is_some(),
+            GateToSupervisor::I2ftpKnock { .. } => i2ftp,
+            GateToSupervisor::I2ftpProof { .. } => self.nonce.is_some(),
+            GateToSupervisor::Closed(_) => true,
+            GateToSupervisor::Ready(_)
+            | GateToSupervisor::Failed(_)
+            | GateToSupervisor::Handover { .. } => false,
+        }
     }
 
     /// A name and a password.

@@ -190,6 +190,11 @@ impl Child {
         self.ended.try_recv().ok()
     }
 
+    /// Ends it at once: it has been taken over, and holds its client's connection.
+    pub fn kill(&self) {
+        self.children.signal(self.pid, Signal::SIGKILL);
+    }
+
     /// Asks it to end (SIGTERM).
     pub fn terminate(&self) {
         self.children.signal(self.pid, Signal::SIGTERM);

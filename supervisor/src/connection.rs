@@ -24,6 +24,7 @@ use crate::{
     attempts::{Attempts, Outcome},
     census::Place,
     children::{Child, Ended},
+    listen,
     penalties::Cause,
     pool::{GateChannel, ReadyGate},
     server::Server,
@@ -32,6 +33,8 @@ use crate::{
     sessions::{Entry, Order},
 };
 
+/// How long a client waits for a gate when none is ready and none can be started.
+const GATE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a gate may take from `Granted` to `Handover`.
 const HANDOVER_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a process may take to end after it has said goodbye.
@@ -100,12 +103,12 @@ pub async fn serve(server: Rc<Server>, client: Client) {
         port = address.port(),
         service = ?service,
     );
-    let gate = server.pool.take(&server).await;
-    connection.entry.served_by(gate.child.pid());
-    let reason = match gate_part(&connection, gate, control, &mut orders).await {
-        GateEnd::Over(reason) => reason,
-        GateEnd::LoggedIn(ready, account, relay) => {
-            serving::serve(&connection, *ready, &account, relay, &mut orders).await
+    let reason = match tokio::time::timeout(GATE_PATIENCE, server.pool.take(&server)).await {
+        Ok(gate) => with_gate(&connection, gate, control, &mut orders).await,
+        Err(_) => {
+            server.counters.refused();
+            listen::refuse(&control, service, "421 The server is too busy; try again later.\r\n");
+            "no gate became ready".into()
         }
     };
     tracing::info!(
@@ -117,6 +120,22 @@ pub async fn serve(server: Rc<Server>, client: Client) {
     );
     drop(connection);
     drop(place);
+}
+
+/// Serves a client from its greeting on. Returns why the connection ended.
+async fn with_gate(
+    connection: &Connection,
+    gate: ReadyGate,
+    control: OwnedFd,
+    orders: &mut UnboundedReceiver<Order>,
+) -> String {
+    connection.entry.served_by(gate.child.pid());
+    match gate_part(connection, gate, control, orders).await {
+        GateEnd::Over(reason) => reason,
+        GateEnd::LoggedIn(ready, account, relay) => {
+            serving::serve(connection, *ready, &account, relay, orders).await
+        }
+    }
 }
 
 /// From the greeting to the login, or to the end.
@@ -139,6 +158,9 @@ async fn gate_part(
         }
         Err(end) => {
             drop(channel);
+            if matches!(&end, GateTalk::Broken(error) if error.is_misbehaviour()) {
+                child.kill();
+            }
             let ended = child.wait_or_kill(GOODBYE_PATIENCE).await;
             GateEnd::Over(gate_obituary(connection, &child, end, ended))
         }
@@ -197,6 +219,9 @@ async fn talk_to_gate(
                 Order::NewLimits(_) => continue,
             },
         };
+        if !attempts.in_turn(&message) {
+            return Err(GateTalk::Broken(ChannelError::Garbage("out of turn".into())));
+        }
         let outcome = match message {
             GateToSupervisor::Authenticate { user, password, tls, host, client_certificate } => {
                 drop(host);

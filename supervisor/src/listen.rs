@@ -151,6 +151,15 @@ fn judge(error: &io::Error) -> Trouble {
     }
 }
 
+/// Says in one constant line why a client that nothing was sent to yet is not served, where its
+/// protocol has such a line.
+pub fn refuse(control: &OwnedFd, service: Service, line: &str) {
+    if service == Service::Ftp {
+        // The line fits any fresh socket's buffer; a client that is gone needs none.
+        rustix::net::send(control, line.as_bytes(), SendFlags::NOSIGNAL).ok();
+    }
+}
+
 /// Counts a client and serves it, or says in one constant line why not.
 fn admit(server: &Rc<Server>, control: OwnedFd, peer: SocketAddr, service: Service) {
     let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
@@ -177,10 +186,7 @@ fn admit(server: &Rc<Server>, control: OwnedFd, peer: SocketAddr, service: Servi
         Err((reason, line)) => {
             server.counters.refused();
             tracing::warn!(event = "refused", client = %address.ip(), reason);
-            if service == Service::Ftp {
-                // The line fits any fresh socket's buffer; a client that is gone needs none.
-                rustix::net::send(&control, line.as_bytes(), SendFlags::NOSIGNAL).ok();
-            }
+            refuse(&control, service, line);
             return;
         }
     };

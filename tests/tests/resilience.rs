@@ -195,16 +195,22 @@ fn per_address() {
 
 fn drain() {
     let mut server = Server::start();
-    let mut alice = server.log_in("alice");
+    let bytes = patterned(LARGE);
+    server.account("alice").put("large", &bytes);
+    let mut idle = server.log_in("alice");
+    let mut busy = server.log_in("alice");
+    busy.command("TYPE I", 200);
+    let mut data = busy.passive();
+    busy.command("RETR large", 150);
     assert!(server.bulkhead(&["drain"]).status.success());
-    eventually("new clients to be refused", || match TcpStream::connect(server.address()) {
-        Err(_) => Some(()),
-        Ok(stream) => {
-            let reply = ControlConnection::adopt(stream).reply();
-            (!reply.is_ok_and(|reply| reply.code == 220)).then_some(())
-        }
-    });
-    alice.command("NOOP", 200);
-    alice.command("QUIT", 221);
+    // Who does nothing is sent away, who transfers finishes, and nobody new comes in.
+    idle.expect_end();
+    let refused = TcpStream::connect(server.address()).map(ControlConnection::adopt);
+    assert!(!refused.is_ok_and(|mut control| control.reply().is_ok_and(|r| r.code == 220)));
+    let mut got = Vec::new();
+    data.read_to_end(&mut got).unwrap();
+    assert!(got == bytes);
+    busy.expect(226);
+    busy.expect_end();
     assert_eq!(server.wait().code(), Some(0));
 }
