@@ -340,8 +340,12 @@ async fn hand_over(
     let relayed = matches!(protection, Protection::Tls { .. });
     let stopped = |e: &dyn std::fmt::Display| GateTalk::Stopped(e.to_string());
     let control = if relayed {
+        // As a session does for a plain one: one reply, one packet, at once.
+        rustix::net::sockopt::set_tcp_nodelay(&control, true).map_err(|e| stopped(&e))?;
         let (for_session, for_relay) =
             std::os::unix::net::UnixStream::pair().map_err(|e| stopped(&e))?;
+        // The relay may not change the state of a descriptor, and must never wait in a write.
+        for_relay.set_nonblocking(true).map_err(|e| stopped(&e))?;
         let become_relay = SupervisorToGate::BecomeRelay;
         channel.send(&become_relay, &[for_relay.as_fd()]).await.map_err(GateTalk::Broken)?;
         OwnedFd::from(for_session)

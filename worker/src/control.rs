@@ -9,9 +9,12 @@ use std::{
 use rustix::{event::PollFlags, io::Errno};
 use zeroize::Zeroize;
 
-use crate::ftp::{
-    line::{Line, LineReader},
-    reply::Reply,
+use crate::{
+    ftp::{
+        line::{Line, LineReader},
+        reply::Reply,
+    },
+    tls::{self, Inbound, TlsError},
 };
 
 /// Replies that may wait for a client that does not read. Beyond, no more commands are taken.
@@ -26,6 +29,8 @@ pub enum Stream {
     /// TCP, or in a session of a TLS client the socket pair to the relay. The supervisor made it
     /// such that it does not block.
     Plain(OwnedFd),
+    /// TLS: in the gate only.
+    Tls(Box<tls::Stream>),
 }
 
 impl Stream {
@@ -42,6 +47,53 @@ impl Stream {
                     Err(e) => return Err(e.into()),
                 }
             },
+            Stream::Tls(tls) => match tls.receive(0) {
+                Ok(Inbound::Data) => {
+                    let mut plain = tls.plain();
+                    let read = io::Read::read(&mut plain, buffer)?;
+                    tls.consume(read);
+                    Ok(read)
+                }
+                Ok(Inbound::Nothing) => Err(io::ErrorKind::WouldBlock.into()),
+                Ok(Inbound::Closed) | Err(TlsError::Truncated) => Ok(0),
+                Err(error) => Err(io::Error::other(error)),
+            },
+        }
+    }
+
+    /// Whether bytes were received already, so that a poll of the socket would wait in vain.
+    pub fn has_received(&self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            Stream::Tls(tls) => !tls.plain().is_empty(),
+        }
+    }
+
+    /// Whether bytes that were taken by [`Stream::write`] are not sent yet.
+    pub fn has_unsent(&self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            Stream::Tls(tls) => tls.wants_write(),
+        }
+    }
+
+    /// Sends what is not sent yet, as far as the peer takes it.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(_) => Ok(()),
+            Stream::Tls(tls) => tls.flush().map(drop).map_err(io::Error::other),
+        }
+    }
+
+    /// Says that nothing more will be sent, where the protocol has words for it.
+    pub fn say_goodbye(&mut self) {
+        match self {
+            Stream::Plain(_) => {}
+            // A connection that cannot say it any more is closed without.
+            Stream::Tls(tls) => drop(tls.close()),
         }
     }
 
@@ -58,13 +110,14 @@ impl Stream {
                     Err(e) => return Err(e.into()),
                 }
             },
-        }
-    }
-
-    /// What to poll for besides incoming bytes: a stream with a layer of its own may have to write.
-    pub fn interest(&self) -> PollFlags {
-        match self {
-            Stream::Plain(_) => PollFlags::IN,
+            Stream::Tls(tls) => {
+                if tls.wants_write() && !tls.flush().map_err(io::Error::other)? {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                tls.seal(bytes).map_err(io::Error::other)?;
+                tls.flush().map_err(io::Error::other)?;
+                Ok(bytes.len())
+            }
         }
     }
 }
@@ -73,6 +126,7 @@ impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Stream::Plain(fd) => fd.as_fd(),
+            Stream::Tls(tls) => tls.as_fd(),
         }
     }
 }
@@ -177,12 +231,25 @@ impl ControlConnection {
                 }
             }
         }
-        Ok(())
+        self.stream.flush().inspect_err(|_| self.closed = true)
+    }
+
+    /// Makes the replies that wait the last ones: where the protocol has words for the end, they
+    /// follow. What the client does not take at once is lost.
+    pub fn say_goodbye(&mut self) {
+        if self.flush().is_ok() {
+            self.stream.say_goodbye();
+        }
+    }
+
+    /// Whether [`ControlConnection::fill`] has something to read without a wait.
+    pub fn has_received(&self) -> bool {
+        self.stream.has_received() && self.lines.room() > 0
     }
 
     /// Whether replies wait for the client to read.
     pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || self.stream.has_unsent()
     }
 
     /// Whether so many replies wait that no more commands are taken until the client reads.
@@ -199,7 +266,7 @@ impl ControlConnection {
     pub fn interest(&self) -> PollFlags {
         let mut flags = PollFlags::empty();
         if !self.closed && self.lines.room() > 0 && !self.is_clogged() {
-            flags |= self.stream.interest();
+            flags |= PollFlags::IN;
         }
         if self.is_waiting() {
             flags |= PollFlags::OUT;
@@ -220,16 +287,6 @@ impl ControlConnection {
         let some = !pending.is_empty();
         pending.zeroize();
         some
-    }
-
-    /// Puts the stream under a new layer (AUTH TLS).
-    pub fn replace_stream(self, layer: impl FnOnce(Stream) -> Stream) -> Self {
-        ControlConnection { stream: layer(self.stream), ..self }
-    }
-
-    /// The stream, for what a layer needs (handshakes, certificates).
-    pub fn stream_mut(&mut self) -> &mut Stream {
-        &mut self.stream
     }
 }
 

@@ -5,18 +5,21 @@
 //! [`GateToSupervisor::Handover`] of everything the session needs.
 
 mod login;
+mod secure;
 mod serve;
 mod wait;
 
 use ipc::{
     Channel, ChannelError,
     gate::{GateClosed, GateSettings, GateToSupervisor, Service, SupervisorToGate},
+    process::LockdownFailure,
 };
-use policy::{Features, LockedDown, Role};
+use policy::{Feature, Features, LockedDown, Role};
 
 use crate::{
     control::{ControlConnection, Stream},
     i2ftp,
+    tls::{ControlTls, TlsError},
 };
 pub use serve::Gate;
 
@@ -35,6 +38,12 @@ pub enum GateError {
     /// The sandbox is not up; the supervisor has been told.
     #[error("the sandbox is not up")]
     NotLockedDown,
+    /// TLS cannot be set up with what the supervisor sent.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The sandbox cannot be narrowed for the relay.
+    #[error("the relay's sandbox layer {}: {}", .0.layer, .0.reason)]
+    NotNarrowed(LockdownFailure),
     /// A system call failed that should not.
     #[error("a system call failed: {0}")]
     System(#[from] std::io::Error),
@@ -45,16 +54,23 @@ pub enum GateError {
 /// # Errors
 /// [`GateError`]: the process ends, and the supervisor sees it end.
 pub fn run(channel: SupervisorChannel) -> Result<(), GateError> {
-    let (settings, locked) = boot(&channel)?;
+    let (settings, tls, locked) = boot(&channel)?;
     let mut received = channel.recv()?;
     match received.message {
         SupervisorToGate::Serve { session: _, client: _, local: _, service } => {
             let mut fds = received.fds.drain(..);
             let control = fds.next().ok_or(GateError::OutOfTurn)?;
+            if let (Some(tls), Some(signing)) = (&tls, fds.next()) {
+                tls.attach(Channel::from_fd(signing));
+            }
             match service {
-                Service::Ftp | Service::FtpsImplicit => {
+                Service::Ftp => {
                     let control = ControlConnection::new(Stream::Plain(control), b"");
-                    Gate::new(&locked, channel, settings, control).serve()
+                    Gate::new(&locked, channel, settings, tls, control).serve(false)
+                }
+                Service::FtpsImplicit => {
+                    let control = ControlConnection::new(Stream::Plain(control), b"");
+                    Gate::new(&locked, channel, settings, tls, control).serve(true)
                 }
                 Service::I2ftp => {
                     i2ftp::gate::serve(&locked, &channel, &settings, Stream::Plain(control))
@@ -73,14 +89,18 @@ pub fn run(channel: SupervisorChannel) -> Result<(), GateError> {
     }
 }
 
-fn boot(channel: &SupervisorChannel) -> Result<(GateSettings, LockedDown), GateError> {
+fn boot(
+    channel: &SupervisorChannel,
+) -> Result<(GateSettings, Option<ControlTls>, LockedDown), GateError> {
     let SupervisorToGate::Boot { confinement, settings } = channel.recv()?.message else {
         return Err(GateError::OutOfTurn);
     };
-    match policy::lockdown(Role::Gate, &confinement, Features::NONE, None) {
+    let tls = settings.tls.as_ref().map(ControlTls::new).transpose()?;
+    let features = Features::NONE.with_if(tls.is_some(), Feature::Tls);
+    match policy::lockdown(Role::Gate, &confinement, features, None) {
         Ok(locked) => {
             channel.send(&GateToSupervisor::Ready(locked.report().clone()), &[])?;
-            Ok((settings, locked))
+            Ok((settings, tls, locked))
         }
         Err(failure) => {
             channel.send(&GateToSupervisor::Failed(failure), &[])?;

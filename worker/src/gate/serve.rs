@@ -11,10 +11,11 @@ use policy::LockedDown;
 use super::{
     GateError, SupervisorChannel,
     login::{LoginStep, MAX_FAILURES},
+    secure::become_relay,
     wait::{Woken, wait},
 };
 use crate::{
-    control::{ControlConnection, Filled},
+    control::{ControlConnection, Filled, Stream},
     ftp::{
         argument::{self, Options},
         command::{Command, CommandError},
@@ -25,6 +26,7 @@ use crate::{
         verb::{Phase, Verb},
     },
     rate::{deadline, earlier},
+    tls::ControlTls,
 };
 
 /// So many unknown commands before login, and the client does not speak FTP.
@@ -44,10 +46,16 @@ pub struct Gate<'a> {
     pub(super) failures: u32,
     pub(super) host: Option<Bytes<255>>,
     pub(super) protection: Protection,
-    unknown: u32,
-    began: Instant,
+    /// TLS, if it is configured.
+    pub(super) tls: Option<ControlTls>,
+    /// AUTH TLS was accepted; the handshake comes next.
+    pub(super) auth_accepted: bool,
+    /// The certificate the client showed in the handshake.
+    pub(super) client_certificate: Option<Bytes<8192>>,
+    pub(super) unknown: u32,
+    pub(super) began: Instant,
     /// A client's bytes are read only by what can show that the sandbox is up.
-    _locked: &'a LockedDown,
+    pub(super) locked: &'a LockedDown,
 }
 
 impl<'a> Gate<'a> {
@@ -56,6 +64,7 @@ impl<'a> Gate<'a> {
         locked: &'a LockedDown,
         channel: SupervisorChannel,
         settings: GateSettings,
+        tls: Option<ControlTls>,
         control: ControlConnection,
     ) -> Self {
         Gate {
@@ -66,25 +75,43 @@ impl<'a> Gate<'a> {
             failures: 0,
             host: None,
             protection: Protection::Plain,
+            tls,
+            auth_accepted: false,
+            client_certificate: None,
             unknown: 0,
             began: Instant::now(),
-            _locked: locked,
+            locked,
         }
     }
 
-    /// Serves the client until it is handed over or gone.
+    /// Serves the client until it is handed over or gone. `implicit`: TLS comes before the
+    /// greeting.
     ///
     /// # Errors
     /// When the supervisor is gone or waiting fails.
-    pub fn serve(mut self) -> Result<(), GateError> {
+    pub fn serve(mut self, implicit: bool) -> Result<(), GateError> {
+        if implicit {
+            let Some(secured) = self.secure()? else { return Ok(()) };
+            self = secured;
+        }
         let greeting = Reply::greeting(&self.settings.banner);
         self.say(&greeting);
         loop {
             if let Flow::Break(closed) = self.take_lines()? {
                 return self.close(closed);
             }
+            if self.auth_accepted {
+                self.deliver();
+                let Some(secured) = self.secure()? else { return Ok(()) };
+                self = secured;
+                continue;
+            }
             if self.control.flush().is_err() || self.control.is_closed() {
                 return self.close(GateClosed::ClientClosed);
+            }
+            if self.control.has_received() && !self.answering() {
+                self.control.fill();
+                continue;
             }
             let control = (&self.control, self.control.interest());
             match wait(control, &self.channel, self.until())? {
@@ -131,7 +158,7 @@ impl<'a> Gate<'a> {
     }
 
     fn take_lines(&mut self) -> Result<Flow, GateError> {
-        while !self.answering() {
+        while !self.answering() && !self.auth_accepted {
             let Some(line) = self.control.next_line() else { break };
             let flow = match line {
                 Line::Text(text) => match Command::parse(&text) {
@@ -200,9 +227,13 @@ impl<'a> Gate<'a> {
             Verb::Help => Reply::help(argument),
             Verb::Noop => Reply::NOOP,
             Verb::Syst => Reply::SYSTEM,
-            Verb::Auth => self.auth(argument),
-            Verb::Pbsz | Verb::Prot => Reply::PROT_NEEDS_TLS,
-            Verb::Ccc => Reply::PROT_NEEDS_TLS,
+            Verb::Auth => return Ok(self.auth(argument)),
+            Verb::Pbsz => self.pbsz(argument),
+            Verb::Prot => self.prot(argument),
+            Verb::Ccc => match self.protection {
+                Protection::Plain => Reply::PROT_NEEDS_TLS,
+                Protection::Tls { .. } => Reply::CCC_REFUSED,
+            },
             Verb::Adat => Reply::NO_SECURITY_DATA,
             Verb::Mic | Verb::Conf | Verb::Enc => Reply::COMMAND_PROTECTION,
             Verb::Cwd
@@ -263,11 +294,6 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// AUTH (RFC 4217 section 4).
-    fn auth(&mut self, argument: &[u8]) -> Reply {
-        argument::mechanism(argument).map_or_else(Reply::argument, |()| Reply::TLS_NOT_CONFIGURED)
-    }
-
     fn dispatch(&mut self) -> Result<Next, GateError> {
         match self.channel.recv()?.message {
             SupervisorToGate::AuthResult(result) if self.answering() => Ok(self.judged(result)),
@@ -321,11 +347,19 @@ impl<'a> Gate<'a> {
         self.deliver();
         let (stream, unread) = self.control.into_parts();
         let unread = Bytes::try_from(unread).unwrap_or_default();
-        self.channel
-            .send(&GateToSupervisor::Handover { unread, protection: self.protection }, &[])?;
-        // The session has a descriptor of its own for the same connection.
-        drop(stream);
-        Ok(())
+        let mut protection = self.protection;
+        if let (Protection::Tls { resumption, .. }, Some(tls)) = (&mut protection, &self.tls) {
+            *resumption = tls.resumption_entries();
+        }
+        self.channel.send(&GateToSupervisor::Handover { unread, protection }, &[])?;
+        match stream {
+            // The session has a descriptor of its own for the same connection.
+            Stream::Plain(_) => Ok(()),
+            Stream::Tls(client) => {
+                drop(self.tls);
+                become_relay(&self.channel, self.locked, *client)
+            }
+        }
     }
 
     /// Writes what waits, for a moment at most.
@@ -342,6 +376,8 @@ impl<'a> Gate<'a> {
 
     fn close(mut self, closed: GateClosed) -> Result<(), GateError> {
         self.deliver();
+        self.control.say_goodbye();
+        self.deliver();
         self.channel.send(&GateToSupervisor::Closed(closed), &[])?;
         Ok(())
     }
@@ -356,7 +392,7 @@ impl<'a> Gate<'a> {
             password,
             tls: matches!(self.protection, Protection::Tls { .. }),
             host: self.host.clone(),
-            client_certificate: None,
+            client_certificate: self.client_certificate.clone(),
         };
         Ok(self.channel.send(&message, &[])?)
     }

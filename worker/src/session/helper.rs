@@ -10,6 +10,7 @@ use std::{
 use ipc::{
     Channel, ChannelError,
     helper::{HelperToSession, Refusal, SessionToHelper},
+    keeper::{Sign, Signed},
     session::SessionToSupervisor,
 };
 use rustix::event::{PollFd, PollFlags};
@@ -150,19 +151,36 @@ impl Session<'_> {
             return Ok(true);
         }
         self.channel.send(&SessionToSupervisor::NeedHelper, &[])?;
+        match self.await_supervisor()? {
+            Some(Supervised::Helper(helper)) => {
+                self.helper = Some(helper);
+                Ok(true)
+            }
+            Some(Supervised::Keeper(_)) => Err(SessionError::OutOfTurn),
+            Some(Supervised::NotAvailable | Supervised::Done) | None => Ok(false),
+        }
+    }
+
+    /// The answer to `NeedKeeper`; `None` when there is no keeper at the moment.
+    pub(crate) fn await_keeper(&mut self) -> Result<Option<Channel<Sign, Signed>>, SessionError> {
+        match self.await_supervisor()? {
+            Some(Supervised::Keeper(keeper)) => Ok(Some(keeper)),
+            Some(Supervised::Helper(_)) => Err(SessionError::OutOfTurn),
+            Some(Supervised::NotAvailable | Supervised::Done) | None => Ok(None),
+        }
+    }
+
+    /// The supervisor's answer to a question that was just asked; what it says besides is obeyed.
+    fn await_supervisor(&mut self) -> Result<Option<Supervised>, SessionError> {
         let until = Instant::now().checked_add(PATIENCE);
         loop {
             let mut fds = [PollFd::new(&self.channel, PollFlags::IN)];
             if poll_until(&mut fds, until)? == 0 {
-                return Ok(false);
+                return Ok(None);
             }
             match self.dispatch()? {
-                Supervised::Helper(helper) => {
-                    self.helper = Some(helper);
-                    return Ok(true);
-                }
-                Supervised::NotAvailable => return Ok(false),
                 Supervised::Done => {}
+                answer => return Ok(Some(answer)),
             }
         }
     }

@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 use ::i2ftp::secured::Offer;
 use ipc::{
     Channel, ChannelError,
-    account::{Rights, Uploads},
+    account::{Rights, TlsDemand, Uploads},
     bounded::Bytes,
     gate::{Protection, Service},
     session::{SessionBoot, SessionToSupervisor, SupervisorToSession},
@@ -25,6 +25,8 @@ use policy::{Feature, Features, LockedDown, Role};
 use crate::{
     control::{ControlConnection, Stream},
     i2ftp,
+    tls::{Buffers, DataTls, TlsError},
+    transfer,
 };
 pub use helper::NoConnection;
 pub use state::{DataWay, Session};
@@ -44,6 +46,9 @@ pub enum SessionError {
     /// The sandbox is not up; the supervisor has been told.
     #[error("the sandbox is not up")]
     NotLockedDown,
+    /// TLS cannot be set up with what the supervisor sent.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A system call failed that should not.
     #[error("a system call failed: {0}")]
     System(#[from] std::io::Error),
@@ -57,12 +62,13 @@ pub enum SessionError {
 /// # Errors
 /// [`SessionError`]: the process ends, and the supervisor sees it end.
 pub fn run(channel: SupervisorChannel) -> Result<(), SessionError> {
-    let (boot, offer, mut locked) = boot(&channel)?;
+    let (boot, tls, offer, mut locked) = boot(&channel)?;
     let root = locked.take_root().ok_or(SessionError::NotLockedDown)?;
     let Some((control, unread, protection)) = control(&channel)? else { return Ok(()) };
     match boot.service {
         Service::Ftp | Service::FtpsImplicit => {
             let control = ControlConnection::new(Stream::Plain(control), unread.as_slice());
+            let protection = protect_data(&boot, tls, protection);
             Session::new(&locked, channel, boot, root, control, protection).serve()
         }
         Service::I2ftp | Service::I2ftpTls => {
@@ -95,12 +101,34 @@ fn control(
     }
 }
 
+/// What protects data connections, if the control connection is protected.
+fn protect_data(
+    boot: &SessionBoot,
+    tls: Option<DataTls>,
+    control: Protection,
+) -> Option<transfer::Protection> {
+    let Protection::Tls { resumption, private_data, pbsz, version: _, cipher: _ } = control else {
+        return None;
+    };
+    let mut tls = tls?;
+    tls.resume(resumption);
+    Some(transfer::Protection {
+        tls,
+        demand: boot.tls.as_ref().map_or(TlsDemand::None, |tls| tls.tls.demand),
+        pbsz,
+        private: private_data,
+        buffers: Buffers::default(),
+        parting: None,
+    })
+}
+
 fn boot(
     channel: &SupervisorChannel,
-) -> Result<(SessionBoot, Option<Offer>, LockedDown), SessionError> {
+) -> Result<(SessionBoot, Option<DataTls>, Option<Offer>, LockedDown), SessionError> {
     let SupervisorToSession::Boot(boot) = channel.recv()?.message else {
         return Err(SessionError::OutOfTurn);
     };
+    let tls = boot.tls.as_ref().map(DataTls::new).transpose()?;
     let publishes = boot.i2ftp.as_ref().is_some_and(|settings| settings.pulf_hash);
     let features = Features::from_rights(boot.account.rights)
         .with_if(boot.tls.is_some(), Feature::Tls)
@@ -118,7 +146,7 @@ fn boot(
     match policy::lockdown(Role::Session, &boot.confinement, features, Some(root)) {
         Ok(locked) => {
             channel.send(&SessionToSupervisor::Ready(locked.report().clone()), &[])?;
-            Ok((*boot, offer, locked))
+            Ok((*boot, tls, offer, locked))
         }
         Err(failure) => {
             channel.send(&SessionToSupervisor::Failed(failure), &[])?;

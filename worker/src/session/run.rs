@@ -60,7 +60,7 @@ impl Session<'_> {
                     Supervised::Done => {}
                     // The answer to a question that was given up.
                     Supervised::Helper(helper) => self.helper = Some(helper),
-                    Supervised::NotAvailable => {}
+                    Supervised::Keeper(_) | Supervised::NotAvailable => {}
                 }
             }
             if ready.control {

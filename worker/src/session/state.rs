@@ -5,7 +5,6 @@ use std::{collections::VecDeque, net::SocketAddr, os::fd::OwnedFd, time::Instant
 use ipc::bounded::Bytes;
 use ipc::{
     account::{Account, Limits},
-    gate::Protection,
     session::{Event, FileOperation, FtpSettings, SessionBoot, SessionClosed},
 };
 use policy::LockedDown;
@@ -26,7 +25,7 @@ use crate::{
         path::VirtualPath,
         reply::Reply,
     },
-    transfer::{Scratch, Transfer},
+    transfer::{self, Scratch, Transfer},
     verbs::hash::Summing,
 };
 
@@ -53,7 +52,10 @@ pub struct Session<'a> {
     pub(crate) settings: FtpSettings,
     pub(crate) client: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// Whether TLS is configured, for FEAT.
     pub(crate) tls: bool,
+    /// Protection of data connections, when the control connection is TLS.
+    pub(crate) protection: Option<transfer::Protection>,
     pub(crate) root: Root,
 
     pub(crate) queue: VecDeque<Queued>,
@@ -95,7 +97,7 @@ impl<'a> Session<'a> {
         boot: SessionBoot,
         root: OwnedFd,
         control: ControlConnection,
-        protection: Protection,
+        protection: Option<transfer::Protection>,
     ) -> Self {
         let start = boot.account.start.as_os_str().as_encoded_bytes().to_vec();
         let directory = VirtualPath::root().join(&start).unwrap_or_else(|_| VirtualPath::root());
@@ -109,7 +111,8 @@ impl<'a> Session<'a> {
             settings: boot.ftp,
             client: boot.client,
             local: boot.local,
-            tls: matches!(protection, Protection::Tls { .. }),
+            tls: boot.tls.is_some(),
+            protection,
             root: Root::new(root),
             queue: VecDeque::new(),
             directory,

@@ -1,6 +1,10 @@
 //! Messages of the supervisor.
 
-use ipc::{Channel, session::SupervisorToSession};
+use ipc::{
+    Channel,
+    keeper::{Sign, Signed},
+    session::SupervisorToSession,
+};
 
 use super::{Session, SessionError, helper::HelperChannel};
 
@@ -10,6 +14,8 @@ pub(crate) enum Supervised {
     Done,
     /// The channel that was asked for.
     Helper(HelperChannel),
+    /// The signing channel that was asked for.
+    Keeper(Channel<Sign, Signed>),
     /// There is none.
     NotAvailable,
 }
@@ -22,6 +28,10 @@ impl Session<'_> {
             SupervisorToSession::HelperChannel => {
                 let fd = received.fds.pop().ok_or(SessionError::OutOfTurn)?;
                 Ok(Supervised::Helper(Channel::from_fd(fd)))
+            }
+            SupervisorToSession::KeeperChannel => {
+                let fd = received.fds.pop().ok_or(SessionError::OutOfTurn)?;
+                Ok(Supervised::Keeper(Channel::from_fd(fd)))
             }
             SupervisorToSession::NotAvailable => Ok(Supervised::NotAvailable),
             SupervisorToSession::NewLimits(limits) => {
@@ -43,7 +53,6 @@ impl Session<'_> {
             }
             SupervisorToSession::Boot(_)
             | SupervisorToSession::Control { .. }
-            | SupervisorToSession::KeeperChannel
             | SupervisorToSession::Ticket(_) => Err(SessionError::OutOfTurn),
         }
     }

@@ -39,6 +39,12 @@ impl Buffer {
         }
     }
 
+    /// Empties the queue and keeps the memory.
+    pub fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+
     /// Room behind the queue: at least `wanted` bytes, for `produce` to make part of it.
     pub fn room(&mut self, wanted: usize) -> &mut [u8] {
         if self.bytes.len().saturating_sub(self.end) < wanted && self.start > 0 {

@@ -12,7 +12,11 @@ use rustls::{
     unbuffered::{ConnectionState, EncodeError},
 };
 
-use super::{TlsError, buffer::Buffer, signer::Notes, stream::Stream};
+use super::{
+    TlsError,
+    signer::Notes,
+    stream::{Buffers, Stream},
+};
 
 /// The most a client may send before the handshake is over, in bytes: room for a hello with a
 /// post-quantum key share and a long certificate chain.
@@ -53,10 +57,8 @@ pub struct Handshake {
     connection: UnbufferedServerConnection,
     notes: Arc<Notes>,
     socket: OwnedFd,
-    input: Buffer,
-    output: Buffer,
-    /// Data the client sent in one flight with the end of its handshake.
-    early: Buffer,
+    /// `plain`: data the client sent in one flight with the end of its handshake.
+    buffers: Buffers,
     closed_by_peer: bool,
     received: usize,
     resumed_only: bool,
@@ -75,13 +77,17 @@ impl Handshake {
             connection,
             notes,
             socket,
-            input: Buffer::default(),
-            output: Buffer::default(),
-            early: Buffer::default(),
+            buffers: Buffers::default(),
             closed_by_peer: false,
             received: 0,
             resumed_only: false,
         })
+    }
+
+    /// Reuses the memory of an earlier connection. Before the first step.
+    #[must_use]
+    pub fn with_buffers(self, buffers: Buffers) -> Self {
+        Handshake { buffers, ..self }
     }
 
     pub(super) fn require_resumed(&mut self, resumed_only: bool) {
@@ -121,12 +127,12 @@ impl Handshake {
     /// Lets rustls work on the input. True: it can do no more, but application data may flow.
     fn step(&mut self) -> Result<bool, rustls::Error> {
         loop {
-            let status = self.connection.process_tls_records(self.input.filled_mut());
+            let status = self.connection.process_tls_records(self.buffers.input.filled_mut());
             let mut discard = status.discard;
             let state = match status.state {
                 Ok(state) => state,
                 Err(error) => {
-                    self.input.consume(discard);
+                    self.buffers.input.consume(discard);
                     return Err(error);
                 }
             };
@@ -134,8 +140,8 @@ impl Handshake {
                 ConnectionState::EncodeTlsData(mut encode) => {
                     let mut room = READ;
                     loop {
-                        match encode.encode(self.output.room(room)) {
-                            Ok(length) => break self.output.produce(length),
+                        match encode.encode(self.buffers.output.room(room)) {
+                            Ok(length) => break self.buffers.output.produce(length),
                             Err(EncodeError::InsufficientSize(size)) => room = size.required_size,
                             Err(EncodeError::AlreadyEncoded) => break,
                         }
@@ -151,7 +157,7 @@ impl Handshake {
                     while let Some(record) = traffic.next_record() {
                         let record = record?;
                         discard = discard.saturating_add(record.discard);
-                        self.early.push(record.payload);
+                        self.buffers.plain.push(record.payload);
                     }
                     None
                 }
@@ -166,7 +172,7 @@ impl Handshake {
                     return Err(rustls::Error::General("an unexpected state".into()));
                 }
             };
-            self.input.consume(discard);
+            self.buffers.input.consume(discard);
             if let Some(end) = end {
                 return Ok(end);
             }
@@ -188,19 +194,19 @@ impl Handshake {
     /// it has something to send: it must not see the faulty input twice.
     fn send_alert(&mut self) {
         while self.connection.wants_write() {
-            let status = self.connection.process_tls_records(self.input.filled_mut());
+            let status = self.connection.process_tls_records(self.buffers.input.filled_mut());
             let Ok(ConnectionState::EncodeTlsData(mut encode)) = status.state else { break };
-            let Ok(length) = encode.encode(self.output.room(READ)) else { break };
-            self.output.produce(length);
+            let Ok(length) = encode.encode(self.buffers.output.room(READ)) else { break };
+            self.buffers.output.produce(length);
         }
         // The handshake has failed already; that the alert cannot be sent changes nothing.
         drop(self.flush());
     }
 
     fn flush(&mut self) -> Result<bool, TlsError> {
-        while !self.output.is_empty() {
-            match rustix::io::write(&self.socket, self.output.filled()) {
-                Ok(sent) => self.output.consume(sent),
+        while !self.buffers.output.is_empty() {
+            match rustix::io::write(&self.socket, self.buffers.output.filled()) {
+                Ok(sent) => self.buffers.output.consume(sent),
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
@@ -215,7 +221,7 @@ impl Handshake {
             return Err(TlsError::HandshakeTooLong(MAX_HANDSHAKE));
         }
         let got = loop {
-            match rustix::io::read(&self.socket, self.input.room(READ)) {
+            match rustix::io::read(&self.socket, self.buffers.input.room(READ)) {
                 Ok(0) => return Err(TlsError::HandshakeClosed),
                 Ok(got) => break got,
                 Err(Errno::AGAIN) => return Ok(false),
@@ -223,10 +229,10 @@ impl Handshake {
                 Err(e) => return Err(e.into()),
             }
         };
-        self.input.produce(got);
+        self.buffers.input.produce(got);
         let first = self.received == 0;
         self.received = self.received.saturating_add(got);
-        if first && self.input.filled().first() != Some(&HANDSHAKE_RECORD) {
+        if first && self.buffers.input.filled().first() != Some(&HANDSHAKE_RECORD) {
             return Err(TlsError::NotTls);
         }
         Ok(true)
@@ -260,14 +266,8 @@ impl Handshake {
         let tls13 = version == Some(ProtocolVersion::TLSv1_3);
         let (secrets, keys) =
             self.connection.dangerous_into_kernel_connection().map_err(TlsError::Handshake)?;
-        let stream = Stream::new(
-            self.socket,
-            secrets,
-            keys,
-            tls13,
-            (self.input, self.output, self.early),
-            self.closed_by_peer,
-        )?;
+        let stream =
+            Stream::new(self.socket, secrets, keys, tls13, self.buffers, self.closed_by_peer)?;
         Ok((stream, established))
     }
 }

@@ -21,7 +21,7 @@ use std::io;
 pub use handshake::{Established, Handshake, Progress};
 pub use resumption::{Entry, Resumption};
 pub use settings::{ControlTls, DataTls, TransferDirection};
-pub use stream::{Inbound, Stream};
+pub use stream::{Buffers, Inbound, Stream};
 
 /// Why a TLS connection failed. The texts are for the log; what the client is told on the control
 /// connection is chosen in `ftp::reply`.

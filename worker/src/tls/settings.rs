@@ -86,13 +86,6 @@ impl ControlTls {
     pub fn resumption_entries(&self) -> Vec<Entry> {
         self.resumption.export()
     }
-
-    /// Lets go of the signing channel: after the handshake nothing is left to sign.
-    pub fn detach(&self) {
-        if let Keeper::Channel(slot) = &*self.keeper {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-    }
 }
 
 /// The session's side: accepts data connections.

@@ -45,6 +45,21 @@ pub enum Inbound {
     Closed,
 }
 
+/// The memory of a connection, for the next one when it is over.
+#[derive(Default)]
+pub struct Buffers {
+    pub(super) input: Buffer,
+    pub(super) output: Buffer,
+    pub(super) plain: Buffer,
+}
+
+/// Says nothing of contents.
+impl std::fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Buffers").finish_non_exhaustive()
+    }
+}
+
 /// An established TLS connection.
 pub struct Stream {
     socket: OwnedFd,
@@ -70,9 +85,10 @@ impl Stream {
         secrets: ExtractedSecrets,
         keys: KernelConnection<ServerConnectionData>,
         tls13: bool,
-        (input, output, plain): (Buffer, Buffer, Buffer),
+        buffers: Buffers,
         peer_closed: bool,
     ) -> Result<Self, TlsError> {
+        let Buffers { input, output, plain } = buffers;
         Ok(Stream {
             socket,
             seal: RecordKey::new(secrets.tx, tls13)?,
@@ -290,6 +306,20 @@ impl Stream {
             // The connection has failed already; that the alert cannot be sent changes nothing.
             drop(self.flush());
         }
+    }
+
+    /// Whether the client has sent close_notify.
+    pub fn peer_has_closed(&self) -> bool {
+        self.peer_closed
+    }
+
+    /// The socket, and the buffers for another connection.
+    pub fn into_parts(self) -> (OwnedFd, Buffers) {
+        let mut buffers = Buffers { input: self.input, output: self.output, plain: self.plain };
+        buffers.input.clear();
+        buffers.output.clear();
+        buffers.plain.clear();
+        (self.socket, buffers)
     }
 
     /// Gives back the memory of empty buffers; for a connection that will be quiet for a while.

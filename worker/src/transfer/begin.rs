@@ -23,7 +23,12 @@ impl Session<'_> {
         &mut self,
         mut transfer: Transfer,
     ) -> Result<Option<Reply>, SessionError> {
-        transfer.stage = match std::mem::replace(&mut self.way, DataWay::None) {
+        let way = std::mem::replace(&mut self.way, DataWay::None);
+        if let Some(refusal) = self.unprotected() {
+            return Ok(Some(refusal));
+        }
+        self.prepare_protection()?;
+        transfer.stage = match way {
             DataWay::None => return Ok(Some(Reply::NO_DATA_CONNECTION)),
             DataWay::Passive => Stage::Accepting,
             DataWay::Active(to) => match self.ask_connect(to)? {
@@ -40,8 +45,13 @@ impl Session<'_> {
     pub(crate) fn has_data_way(&mut self) -> bool {
         if self.way == DataWay::None {
             self.say(&Reply::NO_DATA_CONNECTION);
+            return false;
         }
-        self.way != DataWay::None
+        if let Some(refusal) = self.unprotected() {
+            self.say(&refusal);
+            return false;
+        }
+        true
     }
 
     /// The client's connection, if it is there. Connections from anybody else are drained: one

@@ -41,6 +41,7 @@ impl Transfer {
         let Job::Download(download) = &self.job else { return Step::Done };
         match connection.as_plain() {
             Some(_) if download.text.is_none() => self.send_file(connection),
+            None if download.text.is_none() => self.send_sealed(connection, scratch),
             Some(_) | None => self.send_buffered(connection, scratch),
         }
     }
@@ -81,7 +82,46 @@ impl Transfer {
         }
     }
 
-    /// Through a buffer: for text and for protected connections.
+    /// Through one buffer into the connection's records.
+    fn send_sealed(&mut self, connection: &mut DataConnection, scratch: &mut Scratch) -> Step {
+        if scratch.raw.len() < BUFFER {
+            scratch.raw.resize(BUFFER, 0);
+        }
+        for _ in 0..16 {
+            let now = Instant::now();
+            let allowed = self.bucket.as_mut().map_or(u64::MAX, |bucket| bucket.allowance(now));
+            let Job::Download(download) = &mut self.job else { return Step::Done };
+            let left = download.end.saturating_sub(download.offset);
+            if left == 0 {
+                return Step::Done;
+            }
+            if allowed == 0 {
+                return Step::Pause;
+            }
+            match connection.flush() {
+                Moved::End | Moved::Bytes(_) => {}
+                Moved::WouldBlock => return Step::Wait(connection.interest(PollFlags::OUT)),
+                Moved::Gone => return Step::Over(Outcome::Gone),
+            }
+            let count = usize::try_from(left.min(allowed)).unwrap_or(usize::MAX).min(BUFFER);
+            let piece = scratch.raw.get_mut(..count).unwrap_or_default();
+            let read = match rustix::io::pread(&download.file, &mut *piece, download.offset) {
+                Ok(0) => return Step::Over(Outcome::Shrunk),
+                Ok(read) => read,
+                Err(errno) => return Step::Over(Outcome::File(FileError::from(errno))),
+            };
+            download.offset = download.offset.saturating_add(u64::try_from(read).unwrap_or(0));
+            match connection.write(piece.get(..read).unwrap_or_default()) {
+                Moved::Bytes(bytes) => self.count(bytes, now),
+                Moved::End | Moved::WouldBlock | Moved::Gone => {
+                    return Step::Over(Outcome::Gone);
+                }
+            }
+        }
+        Step::Again
+    }
+
+    /// Through buffers: for text.
     fn send_buffered(&mut self, connection: &mut DataConnection, scratch: &mut Scratch) -> Step {
         let mut turn = 16;
         loop {

@@ -1,7 +1,7 @@
 //! The machine that takes a transfer from stage to stage.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -13,6 +13,7 @@ use crate::{
     files::Moved,
     rate::deadline,
     session::{Session, SessionError},
+    tls::TlsError,
 };
 
 /// The helper has a time-out of its own for connections; it is given so much more to say so.
@@ -61,7 +62,7 @@ impl Session<'_> {
             Stage::Connecting => self.helper.as_ref().map(AsFd::as_fd),
             Stage::Handshaking(connection)
             | Stage::Moving(connection)
-            | Stage::Closing(connection) => Some(connection.as_fd()),
+            | Stage::Closing(connection) => connection.socket(),
         }
     }
 
@@ -72,7 +73,7 @@ impl Session<'_> {
             match std::mem::replace(&mut transfer.stage, Stage::Accepting) {
                 Stage::Accepting => match self.accept_client() {
                     Ok(Some(fd)) => {
-                        if let Err(outcome) = self.connected(transfer, DataConnection::Plain(fd)) {
+                        if let Err(outcome) = self.connected(transfer, fd) {
                             return Advance::End(outcome);
                         }
                     }
@@ -84,7 +85,7 @@ impl Session<'_> {
                 },
                 Stage::Connecting => match self.take_connected() {
                     Some(Ok(fd)) => {
-                        if let Err(outcome) = self.connected(transfer, DataConnection::Plain(fd)) {
+                        if let Err(outcome) = self.connected(transfer, fd) {
                             return Advance::End(outcome);
                         }
                     }
@@ -110,9 +111,7 @@ impl Session<'_> {
                         transfer.stage = Stage::Handshaking(connection);
                         return self.stall_or_wait(transfer, flags, now);
                     }
-                    Moved::Gone => {
-                        return Advance::End(Outcome::NoHandshake);
-                    }
+                    Moved::Gone => return Advance::End(handshake_failed(connection.failure())),
                 },
                 Stage::Moving(mut connection) => {
                     let step = match &transfer.job {
@@ -130,6 +129,7 @@ impl Session<'_> {
                             continue;
                         }
                         Step::Over(outcome) => {
+                            let outcome = cut_short(outcome, &connection);
                             transfer.stage = Stage::Moving(connection);
                             return Advance::End(outcome);
                         }
@@ -175,11 +175,8 @@ impl Session<'_> {
 
     /// The data connection is up. A plain one needs no handshake: the file is made or emptied
     /// before the client is told to go on, so that a refusal is the command's only reply.
-    fn connected(
-        &mut self,
-        transfer: &mut Transfer,
-        connection: DataConnection,
-    ) -> Result<(), Outcome> {
+    fn connected(&mut self, transfer: &mut Transfer, socket: OwnedFd) -> Result<(), Outcome> {
+        let connection = self.protect(transfer, socket)?;
         let now = Instant::now();
         transfer.since = now;
         transfer.began = now;
@@ -222,6 +219,9 @@ impl Session<'_> {
     ) -> Result<(), SessionError> {
         let complete = outcome == Outcome::Complete;
         let mut tls = false;
+        if let Outcome::NoHandshake(cause) = &outcome {
+            self.events.add(Event::Notice(cause.clone()), &self.channel)?;
+        }
         match transfer.stage {
             Stage::Accepting => {
                 // The client may connect yet; that connection belongs to no later transfer.
@@ -239,7 +239,7 @@ impl Session<'_> {
             | Stage::Closing(connection) => {
                 tls = connection.is_tls();
                 if complete {
-                    drop(connection);
+                    self.part_with(connection);
                 } else {
                     connection.reset();
                 }
@@ -260,6 +260,23 @@ impl Session<'_> {
             tls,
         });
         self.events.add(event, &self.channel)
+    }
+}
+
+/// Why a handshake failed: for the client, and in words for the log.
+fn handshake_failed(failure: Option<&TlsError>) -> Outcome {
+    match failure {
+        Some(TlsError::NotResumed) => Outcome::NotResumed,
+        Some(error) => Outcome::NoHandshake(format!("data connection: {error}")),
+        None => Outcome::NoHandshake("data connection: no TLS handshake".into()),
+    }
+}
+
+/// A connection that went without close_notify, or broke the protocol, is not just closed.
+fn cut_short(outcome: Outcome, connection: &DataConnection) -> Outcome {
+    match (outcome, connection.failure()) {
+        (Outcome::Gone, Some(TlsError::Truncated)) => Outcome::Truncated,
+        (outcome, _) => outcome,
     }
 }
 

@@ -7,6 +7,7 @@ mod download;
 mod drive;
 mod listing;
 mod outcome;
+mod protection;
 mod upload;
 
 use std::time::Instant;
@@ -20,6 +21,7 @@ pub(crate) use listing::is_link;
 pub use listing::{Listing, ListingStyle};
 pub use outcome::Outcome;
 pub(crate) use outcome::ended;
+pub use protection::Protection;
 pub use upload::{Target, Upload};
 
 use crate::{

@@ -25,8 +25,10 @@ pub enum Outcome {
     TooManyEntries,
     /// The upload is larger than the limit.
     TooLarge,
-    /// The TLS handshake of the data connection failed.
-    NoHandshake,
+    /// The TLS handshake of the data connection failed, and why, for the log.
+    NoHandshake(String),
+    /// The data connection does not resume the TLS session of the control connection.
+    NotResumed,
     /// The upload ended without close_notify.
     Truncated,
 }
@@ -45,7 +47,8 @@ pub(crate) fn ended(outcome: &Outcome, name: &[u8]) -> Reply {
         Outcome::Shrunk => Reply::FILE_CHANGED,
         Outcome::TooManyEntries => Reply::TOO_MANY_ENTRIES,
         Outcome::TooLarge => Reply::FILE_SIZE_LIMIT,
-        Outcome::NoHandshake => Reply::DATA_TLS_FAILED,
+        Outcome::NoHandshake(_) => Reply::DATA_TLS_FAILED,
+        Outcome::NotResumed => Reply::DATA_TLS_NOT_RESUMED,
         Outcome::Truncated => Reply::UPLOAD_TRUNCATED,
     }
 }

@@ -128,6 +128,7 @@ impl Transfer {
         let Job::Upload(upload) = &self.job else { return Step::Done };
         match connection.as_plain() {
             Some(_) if upload.text.is_none() => self.receive_spliced(connection, scratch),
+            None if upload.text.is_none() => self.receive_sealed(connection),
             Some(_) | None => self.receive_buffered(connection, scratch),
         }
     }
@@ -191,7 +192,36 @@ impl Transfer {
         }
     }
 
-    /// Through a buffer: for text and for protected connections.
+    /// From the connection's records straight into the file.
+    fn receive_sealed(&mut self, connection: &mut DataConnection) -> Step {
+        for _ in 0..16 {
+            let now = Instant::now();
+            let allowed = self.bucket.as_mut().map_or(u64::MAX, |bucket| bucket.allowance(now));
+            if allowed == 0 {
+                return Step::Pause;
+            }
+            let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+            let Job::Upload(upload) = &mut self.job else { return Step::Done };
+            let mut stored = Ok(());
+            let moved = connection.receive(|plain| {
+                let taken = plain.get(..allowed.min(plain.len())).unwrap_or_default();
+                stored = upload.store(taken);
+                taken.len()
+            });
+            if let Err(outcome) = stored {
+                return Step::Over(outcome);
+            }
+            match moved {
+                Moved::Bytes(bytes) => self.count(bytes, now),
+                Moved::End => return Step::Done,
+                Moved::WouldBlock => return Step::Wait(connection.interest(PollFlags::IN)),
+                Moved::Gone => return Step::Over(Outcome::Gone),
+            }
+        }
+        Step::Again
+    }
+
+    /// Through buffers: for text.
     fn receive_buffered(&mut self, connection: &mut DataConnection, scratch: &mut Scratch) -> Step {
         for _ in 0..16 {
             let now = Instant::now();

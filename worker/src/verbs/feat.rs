@@ -27,18 +27,6 @@ impl Session<'_> {
             }
         }
     }
-
-    /// PBSZ (RFC 4217 section 8).
-    pub(super) fn pbsz(&mut self, argument: &[u8]) -> Reply {
-        ok_or_reply!(argument::buffer_size(argument).map_err(Reply::argument));
-        Reply::PROT_NEEDS_TLS
-    }
-
-    /// PROT (RFC 4217 section 9).
-    pub(super) fn prot(&mut self, argument: &[u8]) -> Reply {
-        ok_or_reply!(argument::protection_level(argument).map_err(Reply::argument));
-        Reply::PROT_NEEDS_TLS
-    }
 }
 
 pub(super) fn lang(argument: &[u8]) -> Reply {
