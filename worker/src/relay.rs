@@ -50,8 +50,9 @@ impl Relay {
         Relay { client, session, client_ended: false, session_ended: None }
     }
 
-    /// Moves bytes until both sides have ended, or one has gone.
-    pub fn run(mut self) {
+    /// Moves bytes until both sides have ended, or one has gone. The process then ends: its policy
+    /// has no call that would close a descriptor.
+    pub fn run(&mut self) {
         loop {
             let turn = self.turn();
             if !matches!(turn, Ok(Side::Open)) {

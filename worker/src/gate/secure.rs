@@ -6,6 +6,7 @@ use ipc::{
     account::TlsDemand,
     bounded::Bytes,
     gate::{GateClosed, GateToSupervisor, Protection, SupervisorToGate},
+    last_words,
 };
 use policy::{LockedDown, Role};
 use rustix::event::{PollFd, PollFlags};
@@ -147,6 +148,8 @@ impl Gate<'_> {
 /// Becomes the relay, when the supervisor has the socket to the session ready. There is nothing left
 /// to sign, so the caller has let go of its signing channel.
 ///
+/// Does not return but in failure.
+///
 /// # Errors
 /// When the supervisor is gone, or the sandbox cannot be narrowed.
 pub(super) fn become_relay(
@@ -163,8 +166,9 @@ pub(super) fn become_relay(
         | SupervisorToGate::Serve { .. } => return Err(GateError::OutOfTurn),
     };
     policy::narrow(Role::Relay, locked).map_err(GateError::NotNarrowed)?;
-    Relay::new(client, session).run();
-    Ok(())
+    let mut relay = Relay::new(client, session);
+    relay.run();
+    last_words::leave(0)
 }
 
 /// Shakes hands, and listens to the supervisor meanwhile.

@@ -5,6 +5,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use aws_lc_rs::{
+    aead::{
+        AES_128_GCM, AES_256_GCM, CHACHA20_POLY1305, TlsProtocolId, TlsRecordSealingKey, UnboundKey,
+    },
+    hmac,
+};
 use ipc::{
     Channel,
     gate::GateTls,
@@ -12,8 +18,8 @@ use ipc::{
     session::SessionTls,
 };
 use rustls::{
-    RootCertStore, ServerConfig, SupportedProtocolVersion,
-    crypto::{CryptoProvider, aws_lc_rs},
+    RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
+    crypto::{self, CryptoProvider},
     pki_types::CertificateDer,
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     version::{TLS12, TLS13},
@@ -174,9 +180,8 @@ fn attach(keeper: &Keeper, channel: Channel<Sign, Signed>) {
 /// What both sides have in common.
 fn base(tls: &GateTls, keeper: &Arc<Keeper>, notes: &Arc<Notes>) -> Result<ServerConfig, TlsError> {
     let unusable = |e: &dyn std::fmt::Display| TlsError::Settings(e.to_string());
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut seed = [0; 16];
-    provider.secure_random.fill(&mut seed).map_err(|_| unusable(&"no random numbers"))?;
+    let provider = Arc::new(crypto::aws_lc_rs::default_provider());
+    warm_up(&provider, !tls.client_ca.is_empty()).map_err(|e| unusable(&e))?;
     let versions: &[&'static SupportedProtocolVersion] =
         if tls.only_tls13 { &[&TLS13] } else { &[&TLS13, &TLS12] };
     let builder = ServerConfig::builder_with_provider(provider.clone())
@@ -193,6 +198,45 @@ fn base(tls: &GateTls, keeper: &Arc<Keeper>, notes: &Arc<Notes>) -> Result<Serve
     config.require_ems = true;
     config.enable_secret_extraction = true;
     Ok(config)
+}
+
+/// Has aws-lc set up what it sets up at first use: its random generator and the tables of each hash,
+/// cipher and group. Each of them ends in futex(2), which no policy of the worker allows. A tenth of
+/// a millisecond, in which a gate is not waited for.
+fn warm_up(provider: &CryptoProvider, verifies: bool) -> Result<(), rustls::Error> {
+    let mut seed = [0; 16];
+    provider.secure_random.fill(&mut seed)?;
+    for suite in &provider.cipher_suites {
+        match suite {
+            SupportedCipherSuite::Tls13(suite) => drop(suite.common.hash_provider.hash(&seed)),
+            SupportedCipherSuite::Tls12(suite) => {
+                suite.prf_provider.for_secret(&mut [0; 16], &seed, b"warm", &seed);
+            }
+        }
+    }
+    let _: hmac::Tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &seed), &seed);
+    for cipher in [&AES_128_GCM, &AES_256_GCM, &CHACHA20_POLY1305] {
+        let key = [0; 32];
+        let key = key.get(..cipher.key_len()).unwrap_or_default();
+        let refused = |_| rustls::Error::EncryptError;
+        UnboundKey::new(cipher, key).map_err(refused)?;
+        if cipher != &CHACHA20_POLY1305 {
+            // The forms rustls uses have tables of their own.
+            TlsRecordSealingKey::new(cipher, TlsProtocolId::TLS13, key).map_err(refused)?;
+            TlsRecordSealingKey::new(cipher, TlsProtocolId::TLS12, key).map_err(refused)?;
+        }
+    }
+    for group in &provider.kx_groups {
+        group.start()?;
+    }
+    if verifies {
+        let algorithms = provider.signature_verification_algorithms.all;
+        for algorithm in algorithms {
+            // No key and no signature: it is refused, after its tables are made.
+            algorithm.verify_signature(&seed, &seed, &seed).ok();
+        }
+    }
+    Ok(())
 }
 
 fn client_verifier(
