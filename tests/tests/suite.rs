@@ -2,6 +2,7 @@
 
 mod accounts;
 mod binaries;
+mod clients;
 mod commands;
 mod first_light;
 mod hostile_workers;
@@ -23,6 +24,7 @@ fn main() {
     let tests = [
         accounts::tests(),
         binaries::tests(),
+        clients::tests(),
         commands::tests(),
         first_light::tests(),
         hostile_workers::tests(),
