@@ -15,6 +15,7 @@ fn file() -> PathBuf {
 }
 
 /// A table of the roles.
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 fn roles() -> String {
     let mut out = String::from(
         "| role | runs as | capabilities | Landlock | system calls |\n|---|---|---|---|---|\n",
@@ -56,6 +57,7 @@ fn roles() -> String {
 }
 
 /// A table of the rights of accounts.
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 fn rights() -> String {
     let policy = policy_of(Role::Session).unwrap();
     let without = compile::allowed_names(&policy, Features::NONE);
@@ -78,6 +80,7 @@ fn rights() -> String {
     out
 }
 
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 fn replaced(text: &str, part: &str, table: &str) -> String {
     let start = format!("<!-- generated: {part} -->\n");
     let (before, rest) = text.split_once(&start).unwrap();

@@ -9,7 +9,9 @@ mod hostile_workers;
 mod i2ftp;
 mod identities;
 mod penalties;
+mod policy_commands;
 mod resilience;
+mod secrets;
 mod transfers;
 
 use bulkhead_tests::hostile_worker;
@@ -31,7 +33,9 @@ fn main() {
         i2ftp::tests(),
         identities::tests(),
         penalties::tests(),
+        policy_commands::tests(),
         resilience::tests(),
+        secrets::tests(),
         transfers::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit();
