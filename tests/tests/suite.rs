@@ -7,6 +7,7 @@ mod commands;
 mod first_light;
 mod hostile_workers;
 mod i2ftp;
+mod i2ftp_python;
 mod identities;
 mod penalties;
 mod policy_commands;
@@ -31,6 +32,7 @@ fn main() {
         first_light::tests(),
         hostile_workers::tests(),
         i2ftp::tests(),
+        i2ftp_python::tests(),
         identities::tests(),
         penalties::tests(),
         policy_commands::tests(),
