@@ -48,7 +48,7 @@ pub struct AuthSettings {
 /// Supervisor → authenticator.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum SupervisorToAuthenticator {
-    /// The only message. Answer: `Failed`, or `Ready` and then `Verdict`.
+    /// The only message. Answer: `Failed`, or `Ready`, perhaps `Warning`, and then `Verdict`.
     Attempt {
         /// How to lock down.
         confinement: Confinement,
@@ -108,6 +108,8 @@ pub enum AuthenticatorToSupervisor {
     Ready(SandboxReport),
     /// It is not, and the authenticator ends.
     Failed(LockdownFailure),
+    /// Something an administrator has to repair; the attempt goes on. At most one, before `Verdict`.
+    Warning(String),
     /// What became of the attempt.
     Verdict(Verdict),
 }

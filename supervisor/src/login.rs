@@ -4,6 +4,7 @@
 use std::{net::IpAddr, rc::Rc, time::Duration};
 
 use ipc::{
+    Received,
     authenticator::{Attempt, AuthenticatorToSupervisor, SupervisorToAuthenticator, Verdict},
     bounded::UserName,
 };
@@ -70,13 +71,17 @@ pub async fn judge(
         AuthenticatorToSupervisor::Failed(failure) => {
             return Err(BootError::Lockdown { role: "authenticator", failure }.into());
         }
-        AuthenticatorToSupervisor::Verdict(_) => {
+        AuthenticatorToSupervisor::Verdict(_) | AuthenticatorToSupervisor::Warning(_) => {
             return Err(AttemptError::NoVerdict("it spoke out of turn".into()));
         }
     }
     // An attempt that takes longer has failed: a PAM module hangs.
     let patience = Duration::from_secs(server.config().auth.timeout);
-    let verdict = tokio::time::timeout(patience, channel.recv()).await;
+    let mut verdict = tokio::time::timeout(patience, channel.recv()).await;
+    if let Ok(Ok(Received { message: AuthenticatorToSupervisor::Warning(text), .. })) = &verdict {
+        tracing::error!(event = "accounts", "{}", crate::log::printable(text));
+        verdict = tokio::time::timeout(patience, channel.recv()).await;
+    }
     let verdict = match verdict {
         Err(_) => Err(AttemptError::NoVerdict(format!(
             "no answer within {} s; a PAM module may hang",
@@ -85,7 +90,9 @@ pub async fn judge(
         Ok(Err(e)) => Err(AttemptError::NoVerdict(e.to_string())),
         Ok(Ok(received)) => match received.message {
             AuthenticatorToSupervisor::Verdict(verdict) => Ok(verdict),
-            AuthenticatorToSupervisor::Ready(_) | AuthenticatorToSupervisor::Failed(_) => {
+            AuthenticatorToSupervisor::Ready(_)
+            | AuthenticatorToSupervisor::Failed(_)
+            | AuthenticatorToSupervisor::Warning(_) => {
                 Err(AttemptError::NoVerdict("it spoke out of turn".into()))
             }
         },

@@ -176,17 +176,22 @@ fn identities() {
 
 fn damaged() {
     let server = Server::start();
+    let password = server.account("alice").password.clone();
+    drop(server.log_in("alice"));
     let file = server.path("users.toml");
-    let mut text = fs::read_to_string(&file).unwrap();
-    text.push_str("colour = \"red\"\n");
-    fs::write(&file, text).unwrap();
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{good}colour = \"red\"\n")).unwrap();
+    // The accounts of before are used, and the log names the line.
+    drop(server.log_in("alice"));
+    let text = server.expect_event("accounts", |_| true).to_string();
+    assert!(text.contains("users.toml:") && text.contains("colour"), "{text}");
+    // A file that others may read is no slip of the pen.
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
     let mut control = server.connect();
     control.command("USER alice", 331);
-    control.send(&format!("PASS {}", server.account("alice").password));
-    assert_eq!(control.reply().unwrap().code, 421);
-    let event = server.expect_event("login-impossible", |_| true);
-    let text = event.to_string();
-    assert!(text.contains("users.toml:") && text.contains("colour"), "{text}");
+    control.command(&format!("PASS {password}"), 421);
+    let text = server.expect_event("login-impossible", |_| true).to_string();
+    assert!(text.contains("chmod 600"), "{text}");
 }
 
 /// 200 clients that try at once: bounded authenticators, everybody answered, the right ones let in.

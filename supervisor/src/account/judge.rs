@@ -17,7 +17,7 @@ use ipc::{
 use time::OffsetDateTime;
 
 use super::{
-    password,
+    last_good, password,
     record::Record,
     second_factor::{self, DIGITS, Judgement},
     store::{SecondFactor, Store},
@@ -33,6 +33,8 @@ pub struct Circumstances<'a> {
     pub tls: bool,
     /// Now.
     pub now: OffsetDateTime,
+    /// Takes what an administrator has to repair, although the attempt goes on.
+    pub warn: &'a dyn Fn(String),
 }
 
 /// Judges an attempt.
@@ -258,7 +260,12 @@ impl Circumstances<'_> {
 
     /// The account file. One that is not there yet is an empty one: with PAM there need be none.
     fn store(&self) -> Result<Store, Verdict> {
-        Store::load_or_empty(&self.settings.users_file).map_err(broken)
+        let AuthSettings { users_file, state_directory, .. } = self.settings;
+        let (store, warning) = last_good::load(users_file, state_directory).map_err(broken)?;
+        if let Some(warning) = warning {
+            (self.warn)(warning);
+        }
+        Ok(store)
     }
 }
 

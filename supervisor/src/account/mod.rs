@@ -2,6 +2,7 @@
 
 pub mod import;
 pub mod judge;
+pub mod last_good;
 #[cfg(feature = "pam")]
 mod pam;
 pub mod password;

@@ -110,6 +110,14 @@ impl Store {
     /// # Errors
     /// Everything in [`StoreError`] but `Write`.
     pub fn load(path: &Path) -> Result<Store, StoreError> {
+        Self::load_with_text(path).map(|(store, _)| store)
+    }
+
+    /// Reads the account file, and says what is written in it.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub fn load_with_text(path: &Path) -> Result<(Store, Zeroizing<String>), StoreError> {
         let unreadable = |error: io::Error| StoreError::Read {
             path: path.to_owned(),
             remedy: if error.kind() == io::ErrorKind::NotFound {
@@ -130,7 +138,7 @@ impl Store {
         }
         let mut text = Zeroizing::new(String::new());
         file.read_to_string(&mut text).map_err(unreadable)?;
-        Store::parse(path, &text)
+        Ok((Store::parse(path, &text)?, text))
     }
 
     /// Reads the account file; one that is not there yet is an empty one.

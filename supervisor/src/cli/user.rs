@@ -8,7 +8,7 @@ use ipc::{account::Rights, bounded::UserName};
 use super::{Failure, console, totp};
 use crate::{
     account::{
-        import, is_anonymous, password,
+        import, is_anonymous, last_good, password,
         record::{Expiry, NetworkText, Record, RightList, TlsWord, right},
         store::{Store, StoreError},
     },
@@ -119,7 +119,9 @@ pub fn run(config: Config, command: Command) -> Result<(), Failure> {
         Command::List { json } => list(file, json),
         Command::Import { file: from, root } => import(file, &from, root.as_deref()),
         Command::Remove { name } => remove(file, &name),
-    }
+    }?;
+    // A removed account must not come back with the last good file.
+    last_good::refresh(file, &config.state_directory).map_err(Into::into)
 }
 
 impl Add {

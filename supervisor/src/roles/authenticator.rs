@@ -45,7 +45,9 @@ fn serve() -> Result<(), ChannelError> {
     };
     supervisor.send(&AuthenticatorToSupervisor::Ready(locked.report().clone()), &[])?;
     let now = OffsetDateTime::now_utc();
-    let verdict: Verdict =
-        judge(&Circumstances { settings: &settings, client, tls, now }, &attempt);
+    // A warning that cannot be sent is followed by a verdict that cannot be sent.
+    let warn = |text| drop(supervisor.send(&AuthenticatorToSupervisor::Warning(text), &[]));
+    let circumstances = Circumstances { settings: &settings, client, tls, now, warn: &warn };
+    let verdict: Verdict = judge(&circumstances, &attempt);
     supervisor.send(&AuthenticatorToSupervisor::Verdict(verdict), &[])
 }
