@@ -24,6 +24,8 @@ pub fn tests() -> Vec<Trial> {
         test("accounts::of_two_simultaneous_logins_with_one_code_one_wins", simultaneous_code),
         test("accounts::an_anonymous_client_reads_and_changes_nothing", anonymous),
         needs_root("accounts::each_session_has_the_identity_of_its_account", identities),
+        needs_root(SYSTEM_USER, system_user),
+        test("accounts::unknown_names_and_wrong_passwords_take_the_same_time", same_time),
         test("accounts::a_damaged_account_file_is_named_in_the_log", damaged),
         test("accounts::two_hundred_attempts_at_once_are_all_answered", crowd),
         test("accounts::wrong_passwords_count_over_both_factors", failures_of_both_factors),
@@ -33,6 +35,11 @@ pub fn tests() -> Vec<Trial> {
         test("accounts::setup_demands_tls_and_passes_its_own_check", unattended_with_tls),
     ]
 }
+
+/// Name of the test that runs in a mount namespace of its own.
+const SYSTEM_USER: &str = "accounts::a_system_user_logs_in_with_exactly_his_groups";
+/// Set in the copy of this program that runs in the namespace.
+const INSIDE: &str = "BULKHEAD_TEST_INSIDE";
 
 /// A server whose `alice` needs a code, the secret of it, and her recovery codes.
 fn with_code() -> (Server, String) {
@@ -378,4 +385,94 @@ fn unattended_with_tls() {
     assert!(!shown.contains(key) && shown.contains("--ssl-reqd"), "{shown}");
     let check = server.bulkhead(&["check"]);
     assert!(check.status.success(), "{check:?}");
+}
+
+/// A system user with a shadow entry logs in through PAM. The user exists only in a copy of /etc
+/// that is mounted over the real one in a namespace of this test.
+fn system_user() {
+    if std::env::var_os(INSIDE).is_none() {
+        let scratch = tempfile::tempdir().unwrap();
+        let script = "cp -a /etc/. \"$1\" && mount --bind \"$1\" /etc && shift && exec \"$@\"";
+        let output = Command::new("unshare")
+            .args(["--mount", "sh", "-c", script, "sh"])
+            .arg(scratch.path())
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", SYSTEM_USER])
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "in its namespace:\n{said}");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    fs::write(home.path().join("file"), "at home").unwrap();
+    chown(home.path(), Some(4801), Some(4802)).unwrap();
+    let append = |file: &str, line: &str| {
+        let mut file = fs::OpenOptions::new().append(true).open(file).unwrap();
+        file.write_all(line.as_bytes()).unwrap();
+    };
+    append("/etc/passwd", &format!("sharer:x:4801:4802::{}:/bin/sh\n", home.path().display()));
+    // crypt(3) of "password", yescrypt.
+    append(
+        "/etc/shadow",
+        "sharer:$y$j9T$F5Jx5fExrKuPp53xLKQ..1$tnSYvahCwPBHKZUspmcxMfb0.WiB9W.zEaKlOBL35rC:19000:0:99999:7:::\n",
+    );
+    append("/etc/group", "sharer:x:4802:\nsharers:x:4803:sharer\nothers:x:4804:root\n");
+    fs::write("/etc/shells", "/bin/sh\n").unwrap();
+    fs::write("/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\n").unwrap();
+    fs::write(
+        "/etc/pam.d/bulkhead",
+        "auth required pam_unix.so nodelay\naccount required pam_unix.so\n",
+    )
+    .unwrap();
+    let server =
+        Server::new().with("auth.backends", "[\"file\", \"pam\"]").with_account("alice", &[]).run();
+    drop(server.log_in("alice"));
+    let mut control = server.connect();
+    control.command("USER sharer", 331);
+    control.command("PASS passwore", 530);
+    control.command("USER sharer", 331);
+    control.command("PASS password", 230);
+    control.command("TYPE I", 200);
+    assert_eq!(control.download("RETR file"), b"at home");
+    let session = eventually("the session", || {
+        server.processes_of("session").into_iter().find(|one| one.ids("Uid").first() == Some(&4801))
+    });
+    assert_eq!(session.ids("Uid"), [4801; 4]);
+    assert_eq!(session.ids("Gid"), [4802; 4]);
+    assert_eq!(session.ids("Groups"), [4803]);
+}
+
+/// The medians of both are compared; `cargo test -- --nocapture` shows them. Samples alternate, so
+/// that a busy machine slows both down alike.
+fn same_time() {
+    const SAMPLES: usize = 61;
+    let server = Server::new().with("auth.failure_delay", "0").with_account("alice", &[]).run();
+    let time = |user: &str| {
+        let mut control = server.connect();
+        control.command(&format!("USER {user}"), 331);
+        let start = Instant::now();
+        control.command("PASS wrong", 530);
+        start.elapsed()
+    };
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for index in 0..SAMPLES {
+        let stranger = format!("stranger-{index}");
+        if index % 2 == 0 {
+            known.push(time("alice"));
+            unknown.push(time(&stranger));
+        } else {
+            unknown.push(time(&stranger));
+            known.push(time("alice"));
+        }
+    }
+    known.sort();
+    unknown.sort();
+    let (known, unknown) = (known[SAMPLES / 2], unknown[SAMPLES / 2]);
+    println!("wrong password {known:?}, unknown name {unknown:?}");
+    let off = known.abs_diff(unknown).as_secs_f64() / known.as_secs_f64();
+    // A name that is told by its time differs by the whole of a hash; a busy machine by less.
+    assert!(off < 0.25, "wrong password {known:?}, unknown name {unknown:?}");
 }
