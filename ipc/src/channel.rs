@@ -95,9 +95,12 @@ impl ChannelError {
 }
 
 thread_local! {
-    /// Scratch space of this process for frames that go out and come in. Wiped after each use,
-    /// because a frame may carry a secret.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Scratch space of this process for frames that go out. Wiped after each use, because a frame
+    /// may carry a secret.
+    static OUTGOING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The same for frames that come in. It has room for the largest, is never made smaller, and
+    /// is asked of the system as zeros: pages that no frame has reached take no memory.
+    static INCOMING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One end of a channel: sends `S`, receives `R`.
@@ -150,7 +153,7 @@ impl<S: Message, R: Message> Channel<S, R> {
         if !want.contains(&fds.len()) {
             return Err(ChannelError::Descriptors { got: fds.len(), want });
         }
-        SCRATCH.with_borrow_mut(|scratch| {
+        OUTGOING.with_borrow_mut(|scratch| {
             scratch.clear();
             scratch.push(FRAME_MESSAGE);
             let sent = match codec::encode(message, scratch) {
@@ -189,11 +192,11 @@ impl<S: Message, R: Message> Channel<S, R> {
     }
 
     fn receive(&self, dont_wait: bool) -> Result<Option<Received<R>>, ChannelError> {
-        SCRATCH.with_borrow_mut(|scratch| {
+        INCOMING.with_borrow_mut(|scratch| {
             // One byte more than allowed tells "exactly the maximum" from "longer".
             let room = R::MAX_BYTES.saturating_add(1);
             if scratch.len() < room {
-                scratch.resize(room, 0);
+                *scratch = vec![0; room];
             }
             let frame = scratch.get_mut(..room).unwrap_or_default();
             let received = match fdpass::receive(self.fd.as_fd(), frame, dont_wait) {
