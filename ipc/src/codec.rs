@@ -11,7 +11,10 @@ fn config() -> impl bincode::config::Config {
 }
 
 /// Appends the encoding of `message` to `out`.
-pub(crate) fn encode<M: Serialize>(message: &M, out: &mut Vec<u8>) -> Result<(), String> {
+///
+/// # Errors
+/// The codec's words: a type it cannot write.
+pub fn encode<M: Serialize>(message: &M, out: &mut Vec<u8>) -> Result<(), String> {
     struct Sink<'a>(&'a mut Vec<u8>);
     impl bincode::enc::write::Writer for Sink<'_> {
         fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
@@ -23,7 +26,10 @@ pub(crate) fn encode<M: Serialize>(message: &M, out: &mut Vec<u8>) -> Result<(),
 }
 
 /// Decodes a message that must fill `bytes` to the last byte (bincode itself accepts a rest).
-pub(crate) fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, String> {
+///
+/// # Errors
+/// The codec's words, or how many bytes are left.
+pub fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, String> {
     let (message, used) = bincode::serde::decode_from_slice(bytes, config())
         .map_err(|e: bincode::error::DecodeError| e.to_string())?;
     if used == bytes.len() {

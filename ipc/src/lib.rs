@@ -13,7 +13,7 @@ pub mod account;
 pub mod authenticator;
 pub mod bounded;
 pub mod channel;
-mod codec;
+pub mod codec;
 pub mod fdpass;
 pub mod gate;
 pub mod helper;

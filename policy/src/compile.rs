@@ -1,6 +1,6 @@
 //! From a policy's list of system calls to the programs the kernel runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -126,6 +126,18 @@ fn alternatives(condition: &Condition) -> Result<Vec<SeccompCondition>, String> 
             "the condition on argument {} needs exactly one of `is`, `only`, `without`, `has`",
             condition.arg
         )),
+    }
+}
+
+/// How many names [`allowed_names`] has. Every child counts at its start, so an allow list is not
+/// held against the table of all calls.
+pub fn allowed_count(policy: &Policy, features: Features) -> usize {
+    match policy.seccomp.style {
+        Style::Allow => {
+            let rules = policy.syscalls.iter().filter(|rule| rule.applies(features));
+            rules.map(|rule| rule.name.as_str()).collect::<BTreeSet<_>>().len()
+        }
+        Style::Deny => allowed_names(policy, features).len(),
     }
 }
 

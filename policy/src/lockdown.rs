@@ -117,7 +117,7 @@ pub fn narrow(role: Role, locked: &LockedDown) -> Result<SandboxReport, Lockdown
 }
 
 fn count(policy: &Policy, features: Features) -> u32 {
-    u32::try_from(compile::allowed_names(policy, features).len()).unwrap_or(u32::MAX)
+    u32::try_from(compile::allowed_count(policy, features)).unwrap_or(u32::MAX)
 }
 
 fn filter(program: &[seccompiler::sock_filter]) -> Result<(), LockdownFailure> {

@@ -10,6 +10,9 @@ use crate::{
 
 use super::{DataConnection, Job, Outcome, Scratch, Step, Transfer};
 
+/// Bytes of lines after which the rest of the world is looked at: small listings end before.
+const LARGE: usize = 16 * 1024;
+
 /// How entries are written.
 #[derive(Debug)]
 pub enum ListingStyle {
@@ -145,6 +148,7 @@ impl Transfer {
         connection: &mut DataConnection,
         scratch: &mut Scratch,
     ) -> Step {
+        let mut sent = 0;
         loop {
             match self.write_out(connection, scratch) {
                 Step::Done => {}
@@ -154,11 +158,17 @@ impl Transfer {
             if listing.directory.is_none() && listing.first.is_empty() {
                 return Step::Done;
             }
+            // A client that waits for the 150 before it reads must not wait for the whole of a
+            // large directory, nor one that says ABOR.
+            if std::mem::take(&mut sent) > LARGE {
+                return Step::Again;
+            }
             // What was read before the failure is sent, so that the client has what there is;
             // the reply says that it is not all.
             if let Err(error) = listing.read_some(scratch) {
                 return Step::Over(error.into());
             }
+            sent = scratch.out.len();
         }
     }
 }
