@@ -50,6 +50,7 @@ const STATIC: [&str; 2] = ["bulkhead-worker", "bulkhead-helper"];
 /// # Errors
 /// When cargo fails.
 pub fn build(flavour: Flavour) -> Done<PathBuf> {
+    crate::tools::provide_to_build()?;
     let triple = host_triple()?;
     let profile = flavour.cargo_name();
     run(cargo().args(["build", "--locked", "--profile", profile, "--package", "bulkhead"]))?;

@@ -28,6 +28,8 @@ enum Command {
     Build,
     /// Run every test; the last line is `N passed, N failed, N skipped`
     Test(tests_run::Options),
+    /// Install what a build and the tests need, or name it
+    Provide,
     /// Compare speed, CPU time and memory with the FTP servers of Debian (as root, a few minutes)
     Bench(bench::Options),
     /// Build the release binaries and run `bulkhead try` with these arguments
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Dist => dist::build(dist::Flavour::Release).map(|_| ()),
         Command::Build => dist::build(dist::Flavour::Dev).map(|_| ()),
+        Command::Provide => tools::provide_to_build().and_then(|()| tools::provide_to_test()),
         Command::Test(options) => tests_run::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Try { arguments } => demonstrate::run(&arguments),

@@ -67,7 +67,7 @@ impl Count {
 /// # Errors
 /// When a test failed, or something that comes before the tests.
 pub fn run(options: &Options) -> Done<()> {
-    tools::provide()?;
+    tools::provide_to_test()?;
     let binaries = dist::build(Flavour::Dev)?;
     let mut total = Count::default();
     if !options.suite && !options.rootless {
