@@ -11,6 +11,7 @@ mod i2ftp_python;
 mod identities;
 mod penalties;
 mod policy_commands;
+mod redundancy;
 mod resilience;
 mod secrets;
 mod transfers;
@@ -36,6 +37,7 @@ fn main() {
         identities::tests(),
         penalties::tests(),
         policy_commands::tests(),
+        redundancy::tests(),
         resilience::tests(),
         secrets::tests(),
         transfers::tests(),
