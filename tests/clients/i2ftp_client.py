@@ -1,4 +1,6 @@
-"""The real I2FTP client against a server under test: i2ftp_client.py PORT KEY_HEX ROOT SCRATCH LARGEST CLIENTS
+"""The real I2FTP client against a server under test: i2ftp_client.py PORT KEY_HEX ROOT SCRATCH LARGEST CLIENTS plain|tls
+
+The client speaks bare TCP; with "tls" it goes through a tunnel that this program opens.
 
 ROOT is the server's root as this machine sees it. Ends with status 0 and the word "passed", or with
 a traceback.
@@ -7,6 +9,8 @@ a traceback.
 import hashlib
 import os
 import pathlib
+import socket
+import ssl
 import sys
 import threading
 
@@ -27,6 +31,37 @@ ROOT, SCRATCH = pathlib.Path(sys.argv[3]), pathlib.Path(sys.argv[4])
 CHUNK = 524128
 LARGEST, CLIENTS = int(sys.argv[5]), int(sys.argv[6])
 SIZES = [0, 1, CHUNK, CHUNK + 1, LARGEST]
+
+
+def pump(source, target):
+    try:
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        target.close()
+
+
+def tunnel(port):
+    """A listener whose connections reach the server inside TLS, as stunnel would do it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            client, _ = listener.accept()
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            server = context.wrap_socket(socket.create_connection(("127.0.0.1", port)))
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+if sys.argv[7] == "tls":
+    PORT = tunnel(PORT)
 
 
 def connected():

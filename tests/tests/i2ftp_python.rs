@@ -24,6 +24,7 @@ pub fn tests() -> Vec<Trial> {
             Occasion { largest: 5_000_000, ..PLAIN },
         ),
         trial("i2ftp_python::the_client_in_secured_mode", V2_1, SECURED),
+        trial("i2ftp_python::the_client_inside_tls", V2_1, INSIDE_TLS),
     ]
 }
 
@@ -42,6 +43,9 @@ const PLAIN: Occasion = Occasion { settings: &[], largest: 100_000_000, clients:
 /// greeting however long the server waits.
 const SECURED: Occasion =
     Occasion { settings: &[("secured", "true")], largest: 5_000_000, clients: 3 };
+
+const INSIDE_TLS: Occasion =
+    Occasion { settings: &[("plain", "false")], largest: 5_000_000, clients: 5 };
 
 /// A release of the client's transport.
 #[derive(Clone, Copy)]
@@ -95,7 +99,9 @@ fn run(python: &Path, release: Release, occasion: Occasion) {
     let version = format!("\"{}\"", release.wire_version);
     let settings: Vec<(&str, &str)> =
         occasion.settings.iter().copied().chain([("wire_version", version.as_str())]).collect();
-    let server = I2ftpServer::start(&settings);
+    let tls = settings.contains(&("plain", "false"));
+    let server =
+        if tls { I2ftpServer::start_inside_tls(&settings) } else { I2ftpServer::start(&settings) };
     symlink("/etc", server.exchange.path("out")).unwrap();
     let scratch = server.server.path("client");
     fs::create_dir(&scratch).unwrap();
@@ -106,6 +112,7 @@ fn run(python: &Path, release: Release, occasion: Occasion) {
         .args([&server.address().port().to_string(), I2FTP_KEY_HEX])
         .args([&server.exchange.root, &scratch])
         .args([occasion.largest.to_string(), occasion.clients.to_string()])
+        .arg(if tls { "tls" } else { "plain" })
         .stdin(Stdio::null())
         .stdout(file.try_clone().unwrap())
         .stderr(file)

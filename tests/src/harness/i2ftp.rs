@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -32,6 +32,10 @@ pub struct I2ftpServer {
 impl I2ftpServer {
     /// A running server; `settings` are keys of `[i2ftp]` and values written as TOML.
     pub fn start(settings: &[(&str, &str)]) -> I2ftpServer {
+        I2ftpServer::start_with(settings, |server| server)
+    }
+
+    fn start_with(settings: &[(&str, &str)], more: impl FnOnce(Server) -> Server) -> I2ftpServer {
         let server = Server::new();
         let exchange = Account::make(server.scratch.path(), "exchange", 20_101);
         let root = format!("{:?}", exchange.root);
@@ -43,7 +47,25 @@ impl I2ftpServer {
         for (key, value) in settings {
             server = server.with(&format!("i2ftp.{key}"), value);
         }
-        I2ftpServer { server: server.run(), exchange }
+        I2ftpServer { server: more(server).run(), exchange }
+    }
+
+    /// The same inside TLS alone, with a certificate made for it.
+    pub fn start_inside_tls(settings: &[(&str, &str)]) -> I2ftpServer {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        I2ftpServer::start_with(settings, |server| {
+            server.write_configuration();
+            let directory = server.path("tls");
+            std::fs::create_dir(&directory).unwrap();
+            let place = directory.to_str().unwrap();
+            let made = server.bulkhead(&["certificate", "--directory", place, "localhost"]);
+            assert!(made.status.success(), "{made:?}");
+            server
+                .with("tls.certificate", &format!("{:?}", directory.join("certificate.pem")))
+                .with("tls.private_key", &format!("{:?}", directory.join("private_key.pem")))
+                .with("i2ftp.plain", "false")
+                .with("i2ftp.tls_port", &free.to_string())
+        })
     }
 
     /// Where it speaks I2FTP: behind the port of FTP.

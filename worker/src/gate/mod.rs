@@ -5,13 +5,13 @@
 //! [`GateToSupervisor::Handover`] of everything the session needs.
 
 mod login;
-mod secure;
+pub(crate) mod secure;
 mod serve;
 mod wait;
 
 use ipc::{
     Channel, ChannelError,
-    gate::{GateClosed, GateSettings, GateToSupervisor, Service, SupervisorToGate},
+    gate::{GateSettings, GateToSupervisor, Service, SupervisorToGate},
     process::LockdownFailure,
 };
 use policy::{Feature, Features, LockedDown, Role};
@@ -72,12 +72,9 @@ pub fn run(channel: SupervisorChannel) -> Result<(), GateError> {
                     let control = ControlConnection::new(Stream::Plain(control), b"");
                     Gate::new(&locked, channel, settings, tls, control).serve(true)
                 }
-                Service::I2ftp => {
-                    i2ftp::gate::serve(&locked, &channel, &settings, Stream::Plain(control))
-                }
+                Service::I2ftp => i2ftp::gate::serve(&locked, &channel, &settings, control),
                 Service::I2ftpTls => {
-                    let closed = GateClosed::Failed("no TLS for I2FTP".into());
-                    Ok(channel.send(&GateToSupervisor::Closed(closed), &[])?)
+                    i2ftp::gate::serve_tls(&locked, &channel, &settings, tls, control)
                 }
             }
         }

@@ -35,7 +35,7 @@ const HANDSHAKE_SECONDS: u64 = 30;
 const BEHIND_AUTH: &str = "the client sent something behind AUTH TLS, in the clear";
 
 /// What became of a handshake.
-type Shaken = Result<(TlsStream, Established), GateClosed>;
+pub(crate) type Shaken = Result<(TlsStream, Established), GateClosed>;
 
 impl Gate<'_> {
     /// AUTH (RFC 4217 section 4). When it is accepted, nothing may follow it in the clear: what
@@ -152,7 +152,7 @@ impl Gate<'_> {
 ///
 /// # Errors
 /// When the supervisor is gone, or the sandbox cannot be narrowed.
-pub(super) fn become_relay(
+pub(crate) fn become_relay(
     channel: &SupervisorChannel,
     locked: &LockedDown,
     client: TlsStream,
@@ -172,7 +172,10 @@ pub(super) fn become_relay(
 }
 
 /// Shakes hands, and listens to the supervisor meanwhile.
-fn shake_hands(
+///
+/// # Errors
+/// When the supervisor is gone or waiting fails.
+pub(crate) fn shake_hands(
     tls: &ControlTls,
     socket: OwnedFd,
     channel: &SupervisorChannel,

@@ -2,11 +2,14 @@
 //! none of them: the authenticator has the key, the supervisor made the nonce. After that the
 //! connection is the session's.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
 use i2ftp::dynkey::{KNOCK_BYTES, NONCE_BYTES, PROOF_BYTES};
 use ipc::{
-    Channel, ChannelError,
+    ChannelError,
     bounded::Bytes,
     gate::{AuthResult, GateClosed, GateSettings, GateToSupervisor, Protection, SupervisorToGate},
 };
@@ -15,8 +18,9 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::{
     control::Stream,
-    gate::GateError,
+    gate::{GateError, SupervisorChannel, secure},
     rate::{deadline, earlier},
+    tls::{ControlTls, Established},
     wait::poll_until,
 };
 
@@ -29,23 +33,87 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When the channel to the supervisor fails, or poll(2) does.
 pub fn serve(
     _locked: &LockedDown,
-    channel: &Channel<GateToSupervisor, SupervisorToGate>,
+    channel: &SupervisorChannel,
     settings: &GateSettings,
-    mut stream: Stream,
+    control: OwnedFd,
 ) -> Result<(), GateError> {
-    let now = Instant::now();
-    let until = earlier(deadline(now, settings.login_timeout), now.checked_add(PATIENCE));
-    let mut handshake = Handshake { channel, stream: &mut stream, until, input: Vec::new() };
-    let last = match handshake.run() {
-        Ok(()) => GateToSupervisor::Handover {
-            // What came behind the proof is the session's to read; an honest client waits.
-            unread: Bytes::try_from(handshake.input).unwrap_or_default(),
-            protection: Protection::Plain,
-        },
-        Err(Stop::Closed(closed)) => GateToSupervisor::Closed(closed),
-        Err(Stop::Broken(e)) => return Err(e.into()),
+    let mut stream = Stream::Plain(control);
+    match shake(channel, &mut stream, until(settings))? {
+        Ok(unread) => hand_over(channel, unread, Protection::Plain),
+        Err(closed) => close(channel, closed),
+    }
+}
+
+/// The same inside TLS; afterwards the gate is the relay.
+///
+/// # Errors
+/// As [`serve`], and when the sandbox cannot be narrowed for the relay.
+pub fn serve_tls(
+    locked: &LockedDown,
+    channel: &SupervisorChannel,
+    settings: &GateSettings,
+    tls: Option<ControlTls>,
+    control: OwnedFd,
+) -> Result<(), GateError> {
+    let Some(tls) = tls else {
+        return close(channel, GateClosed::Tls("no certificate is loaded".into()));
     };
-    Ok(channel.send(&last, &[])?)
+    let until = until(settings);
+    let (stream, established) = match secure::shake_hands(&tls, control, channel, until)? {
+        Ok(done) => done,
+        Err(closed) => return close(channel, closed),
+    };
+    let mut stream = Stream::Tls(Box::new(stream));
+    let unread = match shake(channel, &mut stream, until)? {
+        Ok(unread) => unread,
+        Err(closed) => {
+            stream.say_goodbye();
+            return close(channel, closed);
+        }
+    };
+    let Established { version, cipher, .. } = established;
+    // There are no data connections that could resume anything.
+    let (resumption, private_data, pbsz) = (Vec::new(), false, false);
+    let protection = Protection::Tls { resumption, private_data, pbsz, version, cipher };
+    hand_over(channel, unread, protection)?;
+    drop(tls);
+    match stream {
+        Stream::Tls(client) => secure::become_relay(channel, locked, *client),
+        Stream::Plain(_) => Ok(()),
+    }
+}
+
+fn until(settings: &GateSettings) -> Option<Instant> {
+    let now = Instant::now();
+    earlier(deadline(now, settings.login_timeout), now.checked_add(PATIENCE))
+}
+
+fn hand_over(
+    channel: &SupervisorChannel,
+    unread: Vec<u8>,
+    protection: Protection,
+) -> Result<(), GateError> {
+    // What came behind the proof is the session's to read; an honest client waits.
+    let unread = Bytes::try_from(unread).unwrap_or_default();
+    Ok(channel.send(&GateToSupervisor::Handover { unread, protection }, &[])?)
+}
+
+fn close(channel: &SupervisorChannel, closed: GateClosed) -> Result<(), GateError> {
+    Ok(channel.send(&GateToSupervisor::Closed(closed), &[])?)
+}
+
+/// Does the handshake: what was read behind it, or why it ended.
+fn shake(
+    channel: &SupervisorChannel,
+    stream: &mut Stream,
+    until: Option<Instant>,
+) -> Result<Result<Vec<u8>, GateClosed>, GateError> {
+    let mut handshake = Handshake { channel, stream, until, input: Vec::new() };
+    match handshake.run() {
+        Ok(()) => Ok(Ok(handshake.input)),
+        Err(Stop::Closed(closed)) => Ok(Err(closed)),
+        Err(Stop::Broken(e)) => Err(e.into()),
+    }
 }
 
 /// Why the handshake stopped.
@@ -67,7 +135,7 @@ impl From<std::io::Error> for Stop {
 }
 
 struct Handshake<'a> {
-    channel: &'a Channel<GateToSupervisor, SupervisorToGate>,
+    channel: &'a SupervisorChannel,
     stream: &'a mut Stream,
     until: Option<Instant>,
     input: Vec<u8>,
@@ -97,12 +165,11 @@ impl Handshake<'_> {
                 self.input = rest;
                 return Ok(bytes);
             }
-            self.wait(PollFlags::IN)?;
             let mut buffer = [0u8; 256];
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Err(Stop::Closed(GateClosed::ClientClosed)),
                 Ok(read) => self.input.extend_from_slice(buffer.get(..read).unwrap_or_default()),
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => self.wait(PollFlags::IN)?,
                 Err(_) => return Err(Stop::Closed(GateClosed::ClientClosed)),
             }
         }
@@ -116,6 +183,12 @@ impl Handshake<'_> {
                     self.wait(PollFlags::OUT)?
                 }
                 Err(_) => return Err(Stop::Closed(GateClosed::ClientClosed)),
+            }
+        }
+        while self.stream.has_unsent() {
+            self.stream.flush()?;
+            if self.stream.has_unsent() {
+                self.wait(PollFlags::OUT)?;
             }
         }
         Ok(())
