@@ -45,6 +45,7 @@ const CONSTANTS: &[(&str, u32)] = &[
     ("IPPROTO_TCP", libc::IPPROTO_TCP as u32),
     ("TCP_NODELAY", libc::TCP_NODELAY as u32),
     ("TCP_CORK", libc::TCP_CORK as u32),
+    ("TCP_QUICKACK", libc::TCP_QUICKACK as u32),
     ("TCP_INFO", libc::TCP_INFO as u32),
     ("TCP_KEEPIDLE", libc::TCP_KEEPIDLE as u32),
     ("TCP_KEEPINTVL", libc::TCP_KEEPINTVL as u32),

@@ -261,6 +261,7 @@ async fn talk_to_gate(
                     service: connection.service,
                     client: connection.client,
                     local: connection.local,
+                    tls: connection.entry.is_tls(),
                 };
                 match session::start(server, occasion).await {
                     Ok(ready) => {

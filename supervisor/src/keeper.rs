@@ -13,10 +13,14 @@ use std::{
 use ipc::{
     Channel,
     account::SessionId,
+    bounded::Bytes,
     gate::{Certificate, GateTls},
-    keeper::{CertificateFile, KeeperToSupervisor, KeyId, Sign, Signed, SupervisorToKeeper},
+    keeper::{
+        CertificateFile, KeeperToSupervisor, KeyId, MAX_CHAIN, Sign, Signed, SupervisorToKeeper,
+    },
     process::SandboxReport,
 };
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     children::Child,
@@ -41,6 +45,7 @@ pub struct KeeperLink {
     pid: Cell<u32>,
     report: RefCell<Option<SandboxReport>>,
     certificates: RefCell<Vec<Certificate>>,
+    client_ca: RefCell<Vec<Bytes<MAX_CHAIN>>>,
     next_key: Cell<u32>,
 }
 
@@ -60,7 +65,8 @@ impl KeeperLink {
     pub fn gate_tls(&self, config: &Config) -> Option<GateTls> {
         let certificates = self.certificates.borrow().clone();
         let tls = config.tls.as_ref()?;
-        (!certificates.is_empty()).then(|| tls.for_gate(certificates))
+        (!certificates.is_empty())
+            .then(|| tls.for_gate(certificates, self.client_ca.borrow().clone()))
     }
 
     /// Process id and report, when it runs.
@@ -103,10 +109,15 @@ pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
         | KeeperToSupervisor::Violation { .. } => return Err(failed(&"it spoke out of turn")),
     };
     let certificates = load_all(server, &channel).await.map_err(|e| failed(&e))?;
+    let client_ca = match server.config().tls.as_ref().and_then(|tls| tls.client_ca.as_deref()) {
+        Some(path) => read_authorities(path).map_err(|e| failed(&e))?,
+        None => Vec::new(),
+    };
     let link = &server.keeper;
     link.pid.set(child.pid());
     *link.report.borrow_mut() = Some(report);
     *link.certificates.borrow_mut() = certificates;
+    *link.client_ca.borrow_mut() = client_ca;
     *link.channel.borrow_mut() = Some(Rc::new(channel));
     Ok(child)
 }
@@ -168,6 +179,31 @@ async fn load(
         | KeeperToSupervisor::Failed(_)
         | KeeperToSupervisor::Violation { .. } => Err("it spoke out of turn".into()),
     }
+}
+
+/// The authorities of client certificates: public, so they are read here.
+fn read_authorities(path: &Path) -> Result<Vec<Bytes<MAX_CHAIN>>, String> {
+    let place = || format!("[tls] client_ca: {}", path.display());
+    let text = std::fs::read(path).map_err(|e| format!("{}: cannot be read: {e}", place()))?;
+    let mut authorities = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&text) {
+        let der = certificate.map_err(|e| format!("{}: is damaged PEM: {e}", place()))?;
+        let der = Bytes::try_from(der.as_ref().to_vec())
+            .map_err(|e| format!("{}: has a certificate that is {e}", place()))?;
+        authorities.push(der);
+    }
+    let total: usize = authorities.iter().map(|der| der.as_slice().len()).sum();
+    if authorities.is_empty() {
+        return Err(format!("{}: has no certificate in it", place()));
+    }
+    if total > MAX_CHAIN {
+        return Err(format!(
+            "{}: has more than {MAX_CHAIN} bytes of certificates: name only those that sign \
+             clients",
+            place()
+        ));
+    }
+    Ok(authorities)
 }
 
 /// Starts a new keeper with the certificates of now and lets it take over. The old one goes when its

@@ -43,6 +43,8 @@ pub struct Occasion<'a> {
     pub client: SocketAddr,
     /// The address it connected to.
     pub local: SocketAddr,
+    /// Whether the control connection is TLS; only then can a data connection be.
+    pub tls: bool,
 }
 
 /// Starts a session and waits until it has locked itself down as its account.
@@ -51,7 +53,7 @@ pub struct Occasion<'a> {
 /// When it cannot be started, cannot raise its sandbox, or its root cannot be opened.
 pub async fn start(server: &Rc<Server>, occasion: Occasion<'_>) -> Result<ReadySession, BootError> {
     let failed = |reason: &dyn std::fmt::Display| BootError::start("session", reason);
-    let Occasion { session, account, service, client, local } = occasion;
+    let Occasion { session, account, service, client, local, tls } = occasion;
     let title = format!("bulkhead-worker: {}", account.name);
     let (child, channel): (_, SessionChannel) = server
         .children
@@ -68,7 +70,7 @@ pub async fn start(server: &Rc<Server>, occasion: Occasion<'_>) -> Result<ReadyS
         client,
         local,
         ftp: config.ftp_settings(client.ip()),
-        tls: server.session_tls(account),
+        tls: tls.then(|| server.session_tls(account)).flatten(),
         i2ftp: matches!(service, Service::I2ftp | Service::I2ftpTls)
             .then(|| config.i2ftp_settings())
             .flatten(),

@@ -185,6 +185,11 @@ impl Entry {
         true
     }
 
+    /// Whether the gate said that the control connection is TLS when it logged in.
+    pub fn is_tls(&self) -> bool {
+        self.table.rows.borrow().get(&self.session).is_some_and(|row| row.tls)
+    }
+
     /// Notes a transfer or operation.
     pub fn note(&self, downloaded: u64, uploaded: u64, last: String) {
         self.edit(|row| {

@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 use ipc::{
     account::{Account, Limits, TlsDemand},
+    bounded::Bytes,
     gate::{Certificate, GateSettings, GateTls, Service},
+    keeper::MAX_CHAIN,
     session::{FtpSettings, I2ftpSettings},
 };
 
@@ -110,13 +112,17 @@ impl Config {
 
 impl Tls {
     /// What gates and sessions are told about TLS.
-    pub fn for_gate(&self, certificates: Vec<Certificate>) -> GateTls {
+    pub fn for_gate(
+        &self,
+        certificates: Vec<Certificate>,
+        client_ca: Vec<Bytes<MAX_CHAIN>>,
+    ) -> GateTls {
         GateTls {
             certificates,
             demand: self.require,
             only_tls13: self.only_tls13,
             names: self.names.clone(),
-            client_ca: Vec::new(),
+            client_ca,
             client_certificate_required: self.require_client_certificate,
         }
     }

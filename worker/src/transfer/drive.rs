@@ -104,6 +104,9 @@ impl Session<'_> {
                             connection.reset();
                             return Advance::End(outcome);
                         }
+                        if matches!(transfer.job, Job::Upload(_)) {
+                            connection.acknowledge();
+                        }
                         transfer.stage = Stage::Moving(connection);
                     }
                     Moved::WouldBlock | Moved::Bytes(_) => {
