@@ -1,10 +1,11 @@
-//! The developer's commands: `cargo xtask dist`, `build`, `test`, `try`, `bench`.
+//! The developer's commands: `cargo xtask dist`, `build`, `package`, `test`, `try`, `bench`.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod command;
 mod demonstrate;
 mod dist;
+mod package;
 mod tests_run;
 mod tools;
 
@@ -26,6 +27,10 @@ enum Command {
     Dist,
     /// Build the same layout with the dev profile, into target/dist-dev/
     Build,
+    /// Build a .deb and a .rpm into target/package/
+    Package,
+    /// Renew docs/configure.md out of the table of keys
+    Document,
     /// Run every test; the last line is `N passed, N failed, N skipped`
     Test(tests_run::Options),
     /// Install what a build and the tests need, or name it
@@ -44,6 +49,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Dist => dist::build(dist::Flavour::Release).map(|_| ()),
         Command::Build => dist::build(dist::Flavour::Dev).map(|_| ()),
+        Command::Package => package::build(),
+        Command::Document => package::renew_documents(),
         Command::Provide => tools::provide_to_build().and_then(|()| tools::provide_to_test()),
         Command::Test(options) => tests_run::run(&options),
         Command::Bench(options) => bench::run(&options),

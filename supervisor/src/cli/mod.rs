@@ -3,6 +3,8 @@
 mod certificate;
 mod check;
 mod console;
+#[cfg(any(feature = "document", test))]
+mod document;
 mod import;
 pub mod operator;
 mod policy;
@@ -10,6 +12,7 @@ mod serve;
 mod setup;
 mod totp;
 mod try_serve;
+mod unit;
 mod user;
 
 use std::{
@@ -73,6 +76,15 @@ enum Command {
     Policy(policy::Command),
     /// Translate the configuration of another server.
     Import(import::Import),
+    /// Print a systemd drop-in with the directories that the server needs.
+    Unit,
+    /// Write man pages, completions and the reference of the configuration; for packaging.
+    #[cfg(feature = "document")]
+    #[command(hide = true)]
+    Document {
+        /// Where to.
+        directory: PathBuf,
+    },
     /// Judge one attempt to log in; started by the server.
     #[command(hide = true)]
     Authenticator,
@@ -114,6 +126,12 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Penalties(command) => Ok(operator::penalties(&load(config)?, &command)?),
         Command::Policy(command) => policy::run(config, command),
         Command::Import(command) => import::run(&command).map(done),
+        Command::Unit => unit::run(&load(config)?).map(done),
+        #[cfg(feature = "document")]
+        Command::Document { directory } => {
+            use clap::CommandFactory;
+            document::write(&Arguments::command(), &directory).map(done)
+        }
         Command::Authenticator => Ok(crate::roles::authenticator::run()),
         Command::Keeper => Ok(crate::roles::keeper::run()),
     }

@@ -1,0 +1,149 @@
+//! `bulkhead unit`: what the packaged systemd unit does not know, because it is in the configuration.
+//!
+//! The unit makes the whole file system read-only and hides the homes. The drop-in names the
+//! directories that accounts may write to, and homes that are served at all.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    path::{Path, PathBuf},
+};
+
+use ipc::authenticator::Backend;
+
+use super::{Failure, console};
+use crate::{account::store::Store, config::Config};
+
+/// What a configuration needs beyond the unit.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Needs {
+    writable: BTreeSet<PathBuf>,
+    readable: BTreeSet<PathBuf>,
+    pam: bool,
+    pam_alone: bool,
+}
+
+/// Prints the drop-in.
+///
+/// # Errors
+/// When the account file cannot be read.
+pub fn run(config: &Config) -> Result<(), Failure> {
+    let store = Store::load_or_empty(&config.auth.users_file)?;
+    console::say(drop_in(&needs(config, &store)).trim_end());
+    Ok(())
+}
+
+fn needs(config: &Config, store: &Store) -> Needs {
+    let mut needs = Needs {
+        pam: config.auth.backends.contains(&Backend::Pam),
+        pam_alone: config.auth.backends == [Backend::Pam],
+        ..Needs::default()
+    };
+    for record in store.accounts.values() {
+        let roots =
+            if record.rights().any_write() { &mut needs.writable } else { &mut needs.readable };
+        roots.insert(record.root.clone());
+    }
+    if let Some(anonymous) = &config.anonymous {
+        needs.readable.insert(anonymous.root.clone());
+    }
+    if let Some((i2ftp, root)) = config.i2ftp.as_ref().and_then(|i| Some((i, i.root.clone()?))) {
+        let roots = if i2ftp.read_only { &mut needs.readable } else { &mut needs.writable };
+        roots.insert(root);
+    }
+    if let Some(directory) = config.log.file.as_deref().and_then(Path::parent) {
+        needs.writable.insert(directory.to_owned());
+    }
+    needs
+}
+
+fn drop_in(needs: &Needs) -> String {
+    let mut text = String::from(
+        "# Printed by `bulkhead unit`. Print it again after adding an account or changing the\n\
+         # configuration:\n\
+         #   mkdir -p /etc/systemd/system/bulkhead.service.d\n\
+         #   bulkhead unit > /etc/systemd/system/bulkhead.service.d/directories.conf\n\
+         #   systemctl daemon-reload && systemctl restart bulkhead\n",
+    );
+    if needs.pam_alone {
+        text.push_str(
+            "\n[Unit]\n# There is no account file with PAM alone.\nConditionPathExists=\n",
+        );
+    }
+    text.push_str("\n[Service]\n");
+    let homes = ["/home", "/root", "/run/user"];
+    let served = needs.writable.iter().chain(&needs.readable);
+    let home = needs.pam || served.clone().any(|path| homes.iter().any(|h| path.starts_with(h)));
+    if home {
+        text.push_str("# Homes are served. They are read-only but for the directories below.\n");
+        text.push_str("ProtectHome=read-only\n");
+    }
+    if needs.pam {
+        text.push_str("# System users write to their homes, and PAM writes audit records.\n");
+        text.push_str("ReadWritePaths=-/home\n");
+        text.push_str(
+            "RestrictAddressFamilies=AF_NETLINK\nCapabilityBoundingSet=CAP_AUDIT_WRITE\n",
+        );
+    }
+    for path in &needs.writable {
+        // `-`: a directory that is not there must not keep the server from starting.
+        write_path(&mut text, "ReadWritePaths", path);
+    }
+    text
+}
+
+/// Quotes a path as systemd.syntax(7) wants it; `%` begins a specifier.
+fn write_path(text: &mut String, key: &str, path: &Path) {
+    let mut quoted = String::new();
+    for c in path.to_string_lossy().chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '%' => quoted.push_str("%%"),
+            c => quoted.push(c),
+        }
+    }
+    // Writing to a String does not fail.
+    writeln!(text, "{key}=\"-{quoted}\"").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needs_of(configuration: &str, accounts: &str) -> Needs {
+        let config =
+            Config::parse(Path::new("/etc/bulkhead/bulkhead.toml"), configuration).unwrap();
+        let store = Store::parse(Path::new("users.toml"), accounts).unwrap();
+        needs(&config, &store)
+    }
+
+    const ACCOUNTS: &str = "[accounts.alice]\nroot = \"/srv/alice\"\n\n\
+                            [accounts.bob]\nroot = \"/home/bob/out\"\nread_only = true\n";
+
+    #[test]
+    fn only_what_accounts_may_write_to_is_writable() {
+        let text = drop_in(&needs_of("", ACCOUNTS));
+        assert!(text.contains("ReadWritePaths=\"-/srv/alice\"\n"), "{text}");
+        assert!(!text.contains("ReadWritePaths=\"-/home/bob"), "{text}");
+        assert!(text.contains("ProtectHome=read-only"), "{text}");
+    }
+
+    #[test]
+    fn homes_stay_hidden_where_nobody_serves_them() {
+        assert!(!drop_in(&needs_of("", "")).contains("ProtectHome"));
+    }
+
+    #[test]
+    fn pam_gets_what_it_needs() {
+        let text = drop_in(&needs_of("[auth]\nbackends = [\"pam\"]\n", ""));
+        assert!(text.contains("AF_NETLINK") && text.contains("CAP_AUDIT_WRITE"), "{text}");
+        assert!(text.contains("ConditionPathExists=\n"), "{text}");
+    }
+
+    #[test]
+    fn a_path_cannot_add_a_directive() {
+        let mut text = String::new();
+        write_path(&mut text, "ReadWritePaths", Path::new("/srv/a b%n\"c"));
+        assert_eq!(text, "ReadWritePaths=\"-/srv/a b%%n\\\"c\"\n");
+    }
+}
