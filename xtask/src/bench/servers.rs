@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -69,6 +69,9 @@ impl Running {
             }
             thread::sleep(Duration::from_millis(50));
         }
+        if running.group.processes().is_empty() {
+            return Err(format!("{} has ended; its output is above", running.server.name));
+        }
         Ok(running)
     }
 
@@ -99,29 +102,30 @@ pub fn all(tree: &Tree, binaries: &Path, wanted: impl Fn(&str) -> bool) -> Done<
             peers.display(),
         )
     };
-    let vsftpd = write(tree, "vsftpd.conf", &vsftpd(tree))?;
-    let proftpd = write(tree, "proftpd.conf", &proftpd(tree, &peers))?;
+    let ports = [free_port()?, free_port()?, free_port()?];
+    let vsftpd = write(tree, "vsftpd.conf", &vsftpd(tree, ports[0]))?;
+    let proftpd = write(tree, "proftpd.conf", &proftpd(tree, &peers, ports[1]))?;
     let mut servers = vec![
         Server {
             name: "vsftpd",
-            port: 31_021,
+            port: ports[0],
             base: "/pub",
             user: "anonymous",
             start: peer("vsftpd", &vsftpd.display().to_string()),
         },
         Server {
             name: "proftpd",
-            port: 31_022,
+            port: ports[1],
             base: "/pub",
             user: "anonymous",
             start: peer("proftpd", &format!("-n -q -c {}", proftpd.display())),
         },
         Server {
             name: "pure-ftpd",
-            port: 31_023,
+            port: ports[2],
             base: "/pub",
             user: "anonymous",
-            start: peer("pure-ftpd", &pure_ftpd(tree)),
+            start: peer("pure-ftpd", &pure_ftpd(tree, ports[2])),
         },
     ];
     servers.retain(|server| wanted(server.name));
@@ -131,12 +135,19 @@ pub fn all(tree: &Tree, binaries: &Path, wanted: impl Fn(&str) -> bool) -> Done<
     Ok(servers)
 }
 
+/// A port nobody listens on, so that two benchmarks do not measure each other's servers.
+fn free_port() -> Done<u16> {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    free.map(|address| address.port()).map_err(|e| format!("no free port: {e}"))
+}
+
 fn bulkhead(tree: &Tree, binaries: &Path) -> Done<Server> {
+    let port = free_port()?;
     let state = tree.scratch.join("bulkhead");
     make_directory(&state)?;
     let public = tree.public();
     let text = format!(
-        "listen_port = 31020\nmax_conns_per_ip = 0\nlocal_umask = \"022\"\n\
+        "listen_port = {port}\nmax_conns_per_ip = 0\nlocal_umask = \"022\"\n\
          control_socket = {:?}\nstate_directory = {:?}\n\
          [passive]\nports = \"40000-41999\"\n[auth]\nusers_file = {:?}\n\
          [anonymous]\nenabled = true\nroot = {public:?}\n\
@@ -159,16 +170,16 @@ fn bulkhead(tree: &Tree, binaries: &Path) -> Done<Server> {
     output(Command::new("sh").args(["-c", &line]))?;
     Ok(Server {
         name: "bulkhead",
-        port: 31_020,
+        port,
         base: "/",
         user: "bench",
         start: format!("{} --config {} serve", program.display(), configuration.display()),
     })
 }
 
-fn vsftpd(tree: &Tree) -> String {
+fn vsftpd(tree: &Tree, port: u16) -> String {
     format!(
-        "listen=YES\nlisten_address=127.0.0.1\nlisten_port=31021\nbackground=NO\n\
+        "listen=YES\nlisten_address=127.0.0.1\nlisten_port={port}\nbackground=NO\n\
          anonymous_enable=YES\nno_anon_password=YES\nftp_username=ftp\nnopriv_user=nobody\n\
          anon_root={}\nwrite_enable=YES\nanon_upload_enable=YES\nanon_other_write_enable=YES\n\
          anon_world_readable_only=NO\nanon_umask=022\nlocal_enable=NO\nxferlog_enable=NO\n\
@@ -183,12 +194,12 @@ fn vsftpd(tree: &Tree) -> String {
     )
 }
 
-fn proftpd(tree: &Tree, peers: &Path) -> String {
+fn proftpd(tree: &Tree, peers: &Path, port: u16) -> String {
     let state = tree.scratch.join("state");
     format!(
         "ModulePath {}\nLoadModule mod_tls.c\nTLSEngine on\nTLSRequired off\n\
          TLSECCertificateFile {}\nTLSECCertificateKeyFile {}\n\
-         ServerType standalone\nDefaultServer on\nDefaultAddress 127.0.0.1\nPort 31022\n\
+         ServerType standalone\nDefaultServer on\nDefaultAddress 127.0.0.1\nPort {port}\n\
          User nobody\nGroup nogroup\nUseReverseDNS off\nMaxInstances 600\nSystemLog none\n\
          TransferLog none\nWtmpLog off\nRequireValidShell off\nAllowOverwrite on\nDelayEngine off\n\
          PassivePorts 46000 47999\nUmask 022\nScoreboardFile {}\nPidFile {}\n\
@@ -203,9 +214,9 @@ fn proftpd(tree: &Tree, peers: &Path) -> String {
     )
 }
 
-fn pure_ftpd(tree: &Tree) -> String {
+fn pure_ftpd(tree: &Tree, port: u16) -> String {
     format!(
-        "-S 127.0.0.1,31023 -e -H -c 600 -C 600 -M -p 42000:43999 -k 99 -L 200000:10 -Y 1 -2 {},{}",
+        "-S 127.0.0.1,{port} -e -H -c 600 -C 600 -M -p 42000:43999 -k 99 -L 200000:10 -Y 1 -2 {},{}",
         tree.certificate().display(),
         tree.key().display(),
     )
