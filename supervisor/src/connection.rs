@@ -345,8 +345,10 @@ async fn hand_over(
         rustix::net::sockopt::set_tcp_nodelay(&control, true).map_err(|e| stopped(&e))?;
         let (for_session, for_relay) =
             std::os::unix::net::UnixStream::pair().map_err(|e| stopped(&e))?;
-        // The relay may not change the state of a descriptor, and must never wait in a write.
+        // Neither may change the state of a descriptor, and neither must ever wait in a call: the
+        // relay not in a write, the session not in its look for what the client still sends.
         for_relay.set_nonblocking(true).map_err(|e| stopped(&e))?;
+        for_session.set_nonblocking(true).map_err(|e| stopped(&e))?;
         let become_relay = SupervisorToGate::BecomeRelay;
         channel.send(&become_relay, &[for_relay.as_fd()]).await.map_err(GateTalk::Broken)?;
         OwnedFd::from(for_session)

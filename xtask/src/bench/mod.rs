@@ -58,6 +58,7 @@ pub fn run(options: &Options) -> Done<()> {
     let servers: Vec<_> = servers.into_iter().map(servers::Running::start).collect::<Done<_>>()?;
     let mut report = report::Report::new(servers.iter().map(|s| s.server.name).collect());
     let rows = rows::all();
+    report.print_head();
     for row in rows.iter().filter(|row| row.name.contains(options.row.as_str())) {
         for round in 0..options.rounds {
             // Another one begins in every round.
@@ -69,8 +70,7 @@ pub fn run(options: &Options) -> Done<()> {
                 }
             }
         }
-        eprintln!("measured: {}", row.name);
+        report.print();
     }
-    report.print();
     Ok(())
 }

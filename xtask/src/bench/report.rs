@@ -32,21 +32,26 @@ impl Report {
         }
     }
 
-    /// Prints the table: the median of each server, and the first one's ratio to each other.
+    /// Prints the head of the table.
     #[allow(clippy::print_stdout, reason = "the table is what the command is for")]
-    pub fn print(&self) {
+    pub fn print_head(&self) {
         let mut head = format!("| row | {} |", self.servers.join(" | "));
         for other in self.servers.iter().skip(1) {
             head += &format!(" / {other} |");
         }
-        println!("\n{head}");
-        println!("|---|{}", "---|".repeat(self.servers.len() * 2 - 1));
-        for (name, numbers) in &self.lines {
+        println!("{head}\n|---|{}", "---|".repeat(self.servers.len() * 2 - 1));
+    }
+
+    /// Prints the lines since the last call: the median of each server, and the first one's ratio
+    /// to each other. A benchmark that is cut short has printed what it has measured.
+    #[allow(clippy::print_stdout, reason = "the table is what the command is for")]
+    pub fn print(&mut self) {
+        for (name, numbers) in self.lines.drain(..) {
             let median = |server: usize| numbers.get(&server).and_then(|all| median(all));
             let mut line = format!("| {name} |");
             for server in 0..self.servers.len() {
-                line += &median(server)
-                    .map_or_else(|| " – |".to_owned(), |n| format!(" {} |", short(n)));
+                line +=
+                    &median(server).map_or_else(|| " – |".to_owned(), |n| format!(" {} |", short(n)));
             }
             for other in 1..self.servers.len() {
                 line += &match (median(0), median(other)) {

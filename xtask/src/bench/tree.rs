@@ -18,6 +18,21 @@ pub const SMALL_FILES: u32 = 2000;
 /// Bytes of a small file.
 pub const SMALL: usize = 4096;
 
+/// Where the directory is, and what its name begins with; the process's number follows.
+const PREFIX: &str = "/dev/shm/bulkhead-bench-";
+
+/// Removes what benchmarks have left behind that were killed.
+fn forget_the_dead() {
+    let Ok(entries) = fs::read_dir("/dev/shm") else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let number = path.to_str().and_then(|path| path.strip_prefix(PREFIX));
+        if number.is_some_and(|number| !Path::new("/proc").join(number).exists()) {
+            // Another benchmark may be removing it as well.
+            drop(fs::remove_dir_all(&path));
+        }
+    }
+}
+
 /// The directory; removed when dropped.
 pub struct Tree {
     /// Configurations, logs, state.
@@ -27,7 +42,8 @@ pub struct Tree {
 impl Tree {
     /// Makes the files.
     pub fn make() -> Done<Tree> {
-        let scratch = PathBuf::from(format!("/dev/shm/bulkhead-bench-{}", std::process::id()));
+        forget_the_dead();
+        let scratch = PathBuf::from(format!("{PREFIX}{}", std::process::id()));
         let tree = Tree { scratch };
         tree.fill().map_err(|error| format!("{}: {error}", tree.scratch.display()))?;
         Ok(tree)
