@@ -50,8 +50,8 @@ impl Report {
             let median = |server: usize| numbers.get(&server).and_then(|all| median(all));
             let mut line = format!("| {name} |");
             for server in 0..self.servers.len() {
-                line +=
-                    &median(server).map_or_else(|| " – |".to_owned(), |n| format!(" {} |", short(n)));
+                line += &median(server)
+                    .map_or_else(|| " – |".to_owned(), |n| format!(" {} |", short(n)));
             }
             for other in 1..self.servers.len() {
                 line += &match (median(0), median(other)) {
