@@ -300,7 +300,14 @@ impl Terminal {
     fn answer(&mut self, question: &str, answer: &str) {
         self.wait_for(question);
         self.text.clear();
-        self.child.stdin.as_mut().unwrap().write_all(answer.as_bytes()).unwrap();
+        self.press(answer);
+    }
+
+    /// Types as a person does: after the question has settled. What comes while the terminal is
+    /// between two of its modes is lost on a busy machine.
+    fn press(&mut self, keys: &str) {
+        std::thread::sleep(Duration::from_millis(300));
+        self.child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 }
 
@@ -316,7 +323,9 @@ fn wizard() {
     terminal.answer("Port", "0\r");
     terminal.answer("Read-only", "n");
     // Arrow down twice: no TLS, so that the client of this test needs none.
-    terminal.answer("TLS:", "\x1b[B\x1b[B\r");
+    terminal.answer("TLS:", "\x1b[B");
+    terminal.press("\x1b[B");
+    terminal.press("\r");
     terminal.answer("Name of the first account", "files\r");
     if is_root() {
         terminal.answer("System user", "no-such-user-here\r");

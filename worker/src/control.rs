@@ -23,7 +23,7 @@ const MAX_WAITING: usize = 64 * 1024;
 const PIECE: usize = 4096;
 
 /// The bytes of the control connection. Both ends of a call never block: `WouldBlock` says that
-/// the connection has to be polled for [`Stream::interest`].
+/// the connection has to be polled for what the stream wants.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP, or in a session of a TLS client the socket pair to the relay. The supervisor made it

@@ -160,7 +160,7 @@ fn bare_word(value: &str) -> bool {
         && value.parse::<f64>().is_err()
 }
 
-/// A key as an error names it: `ports` in [passive].
+/// A key as an error names it: `ports` in `[passive]`.
 pub(super) fn full_name(table: &str, name: &str) -> String {
     if table.is_empty() { format!("`{name}`") } else { format!("`{name}` in [{table}]") }
 }
