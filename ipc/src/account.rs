@@ -12,7 +12,8 @@ pub struct SessionId(pub u64);
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        // Of the number, so that the width of a table's column counts.
+        self.0.fmt(f)
     }
 }
 

@@ -70,6 +70,9 @@ pub struct Pool {
     starting: Cell<usize>,
     waiting: Cell<usize>,
     arrived: Notify,
+    /// Raised whenever the settings change: a gate that was started before knows the old ones, and
+    /// names keys that a new keeper does not have.
+    generation: Cell<u64>,
 }
 
 impl Pool {
@@ -91,6 +94,7 @@ impl Pool {
 
     /// Lets go of the waiting gates (after a reload: they know the old settings; at the end).
     pub fn empty(&self) {
+        self.generation.set(self.generation.get().wrapping_add(1));
         self.ready.borrow_mut().clear();
     }
 
@@ -138,7 +142,12 @@ impl Pool {
             let server = Rc::clone(server);
             tokio::task::spawn_local(async move {
                 let pool = &server.pool;
+                let generation = pool.generation.get();
                 match start(&server).await {
+                    Ok(_) if generation != pool.generation.get() => {
+                        pool.starting.set(pool.starting.get().saturating_sub(1));
+                        pool.refill(&server);
+                    }
                     Ok(gate) => {
                         pool.ready.borrow_mut().push_back(gate);
                         pool.starting.set(pool.starting.get().saturating_sub(1));

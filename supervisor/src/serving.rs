@@ -40,7 +40,8 @@ pub async fn serve(
         role: "session".into(),
         pid: child.pid(),
         session: Some(connection.session),
-        identity: Some((account.identity.uid, account.identity.gid)),
+        // Rootless, a session has the identity and the bounding set of the server.
+        identity: server.privileged.then_some((account.identity.uid, account.identity.gid)),
         report: Some(report),
         features: account.rights.names().map(str::to_owned).collect(),
     }];
