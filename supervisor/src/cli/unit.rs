@@ -1,11 +1,13 @@
 //! `bulkhead unit`: what the packaged systemd unit does not know, because it is in the configuration.
 //!
-//! The unit makes the whole file system read-only and hides the homes. The drop-in names the
-//! directories that accounts may write to, and homes that are served at all.
+//! The unit makes the whole file system read-only, hides the homes and leaves the server no
+//! capability that overrides the mode of a file. The drop-in names the directories that accounts may
+//! write to, homes that are served at all, and the capabilities that this configuration needs.
 
 use std::{
     collections::BTreeSet,
     fmt::Write,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -21,6 +23,9 @@ struct Needs {
     readable: BTreeSet<PathBuf>,
     pam: bool,
     pam_alone: bool,
+    admin_group: bool,
+    /// Files of the configuration that belong to somebody else than root.
+    foreign: BTreeSet<PathBuf>,
 }
 
 /// Prints the drop-in.
@@ -37,6 +42,8 @@ fn needs(config: &Config, store: &Store) -> Needs {
     let mut needs = Needs {
         pam: config.auth.backends.contains(&Backend::Pam),
         pam_alone: config.auth.backends == [Backend::Pam],
+        admin_group: config.admin_group.is_some(),
+        foreign: foreign(config),
         ..Needs::default()
     };
     for record in store.accounts.values() {
@@ -55,6 +62,19 @@ fn needs(config: &Config, store: &Store) -> Needs {
         needs.writable.insert(directory.to_owned());
     }
     needs
+}
+
+/// What the server reads and does not own. A file that is not there yet is nobody's.
+fn foreign(config: &Config) -> BTreeSet<PathBuf> {
+    let of_tls = config.tls.iter().flat_map(|tls| {
+        let pairs = tls.pairs.iter().flat_map(|(certificate, key)| [certificate, key]);
+        pairs.chain(&tls.client_ca)
+    });
+    let read = config.file.iter().chain([&config.auth.users_file, &config.state_directory]);
+    let is_foreign = |path: &&PathBuf| {
+        path.ancestors().any(|part| part.metadata().is_ok_and(|facts| facts.uid() != 0))
+    };
+    read.chain(of_tls).filter(is_foreign).cloned().collect()
 }
 
 fn drop_in(needs: &Needs) -> String {
@@ -80,10 +100,22 @@ fn drop_in(needs: &Needs) -> String {
     }
     if needs.pam {
         text.push_str("# System users write to their homes, and PAM writes audit records.\n");
-        text.push_str("ReadWritePaths=-/home\n");
-        text.push_str(
-            "RestrictAddressFamilies=AF_NETLINK\nCapabilityBoundingSet=CAP_AUDIT_WRITE\n",
-        );
+        text.push_str("ReadWritePaths=-/home\nRestrictAddressFamilies=AF_NETLINK\n");
+        text.push_str("# PAM's modules read the shadow file and write files of the users.\n");
+        text.push_str("CapabilityBoundingSet=CAP_AUDIT_WRITE CAP_DAC_READ_SEARCH\n");
+        text.push_str("CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_CHOWN\n");
+    }
+    if needs.admin_group {
+        text.push_str("# The control socket is given to the admin group.\n");
+        text.push_str("CapabilityBoundingSet=CAP_CHOWN\n");
+    }
+    if !needs.foreign.is_empty() {
+        text.push_str("# These do not belong to root, or are beneath a directory that does not:\n");
+        for path in &needs.foreign {
+            // A control character in a name would end the comment.
+            writeln!(text, "#   {}", path.display().to_string().escape_debug()).ok();
+        }
+        text.push_str("CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE\n");
     }
     for path in &needs.writable {
         // `-`: a directory that is not there must not keep the server from starting.
@@ -137,7 +169,32 @@ mod tests {
     fn pam_gets_what_it_needs() {
         let text = drop_in(&needs_of("[auth]\nbackends = [\"pam\"]\n", ""));
         assert!(text.contains("AF_NETLINK") && text.contains("CAP_AUDIT_WRITE"), "{text}");
+        assert!(text.contains("CAP_DAC_OVERRIDE CAP_CHOWN\n"), "{text}");
         assert!(text.contains("ConditionPathExists=\n"), "{text}");
+    }
+
+    #[test]
+    fn capabilities_are_added_only_where_the_configuration_needs_them() {
+        assert!(!drop_in(&Needs::default()).contains("CapabilityBoundingSet"));
+        let group = drop_in(&needs_of("admin_group = \"adm\"\n", ""));
+        assert!(group.contains("\nCapabilityBoundingSet=CAP_CHOWN\n"), "{group}");
+        let foreign = Needs { foreign: ["/srv/a\nUser=b".into()].into(), ..Needs::default() };
+        let text = drop_in(&foreign);
+        assert!(text.contains("\n#   /srv/a\\nUser=b\n"), "{text}");
+        assert!(text.contains("=CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE\n"), "{text}");
+    }
+
+    #[test]
+    fn files_of_another_owner_are_found() {
+        let own = nix::unistd::geteuid().as_raw();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("users.toml");
+        std::fs::write(&file, "").unwrap();
+        if own == 0 {
+            std::os::unix::fs::chown(&file, Some(1), None).unwrap();
+        }
+        let configuration = format!("[auth]\nusers_file = {file:?}\n");
+        assert!(needs_of(&configuration, "").foreign.contains(&file));
     }
 
     #[test]
