@@ -9,9 +9,12 @@ use std::{
 /// What a task ends with: nothing, or a sentence that says what failed.
 pub type Done<T> = Result<T, String>;
 
-/// The root of the workspace.
+/// The root of the workspace. `cargo run` names it anew at each run; what was compiled in names the
+/// checkout that the build directory was made for, which may have been copied from another one.
 pub fn workspace() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own =
+        env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let own = Path::new(&own);
     own.parent().unwrap_or(own).to_path_buf()
 }
 
