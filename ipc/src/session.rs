@@ -296,6 +296,10 @@ pub enum FileOperation {
     MakeSymlink,
     /// I2FTP copy.
     Copy,
+    /// I2FTP GETF: the file is opened; what is sent of it is a transfer's line.
+    BeginDownload,
+    /// I2FTP PULF: the file is made, or may be replaced.
+    BeginUpload,
 }
 
 /// Why a session ended.

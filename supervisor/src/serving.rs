@@ -269,6 +269,8 @@ fn operation_word(operation: FileOperation) -> &'static str {
         FileOperation::ChangeTime => "utime",
         FileOperation::MakeSymlink => "symlink",
         FileOperation::Copy => "copy",
+        FileOperation::BeginDownload => "begin-download",
+        FileOperation::BeginUpload => "begin-upload",
     }
 }
 

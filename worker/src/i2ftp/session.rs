@@ -18,7 +18,8 @@ use ipc::{
     account::{Limits, Rights},
     bounded::Bytes,
     session::{
-        I2ftpSettings, SessionBoot, SessionClosed, SessionToSupervisor, SupervisorToSession,
+        FileOperation, I2ftpSettings, SessionBoot, SessionClosed, SessionToSupervisor,
+        SupervisorToSession,
     },
 };
 use policy::LockedDown;
@@ -315,7 +316,8 @@ impl Session {
             }
             Ok(request) => request,
             Err(e) => {
-                return self.answer("request", "", Err(Refusal::Request(e)));
+                let (command, path) = shown(self.connection.message());
+                return self.answer(&command, &path, Err(Refusal::Request(e)));
             }
         };
         match request {
@@ -331,10 +333,22 @@ impl Session {
             }
             Request::BeginDownload(path) => {
                 let begun = self.transfers.begin_download(&path, &mut self.supervisor)?;
+                self.supervisor.file_event(
+                    FileOperation::BeginDownload,
+                    path.as_str(),
+                    None,
+                    begun.is_ok(),
+                );
                 self.answer("GETF", path.as_str(), begun.map(|id| reply::begun(&id)))
             }
             Request::BeginUpload { path, md5 } => {
                 let begun = self.transfers.begin_upload(&path, md5, &mut self.supervisor)?;
+                self.supervisor.file_event(
+                    FileOperation::BeginUpload,
+                    path.as_str(),
+                    None,
+                    begun.is_ok(),
+                );
                 self.answer("PULF", path.as_str(), begun.map(|id| reply::begun(&id)))
             }
             Request::Download { id, start, end } => {
@@ -455,6 +469,21 @@ impl Session {
         self.answer("CLOZ", "", answer)?;
         self.supervisor.report()
     }
+}
+
+/// What the log tells of a request that cannot be read: a command, and the path if it has one.
+/// Other requests have an id in its place, which whoever reads the log could use.
+fn shown(message: &[u8]) -> (String, String) {
+    const SHOWN: usize = 200;
+    let (command, path) = match message.split_first_chunk::<5>() {
+        Some((command @ (b"LIST," | b"GETF," | b"PULF,"), path)) => (command, path),
+        Some((b"FIOP,", rest)) => (b"FIOP,", rest.get(2..).unwrap_or_default()),
+        Some((command @ (b"DOWN," | b"UPLD," | b"CLOZ," | b"PCTL,"), _)) => (command, &[][..]),
+        Some(_) | None => return ("request".into(), String::new()),
+    };
+    let path = path.get(..SHOWN).unwrap_or(path);
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    (text(command.get(..4).unwrap_or_default()), text(path))
 }
 
 /// When to look again at a limit that allows nothing now.
