@@ -11,8 +11,9 @@ pub const GREETING: &[u8] = b"I2FTP 1.0";
 /// The client's answer to the version, the last bytes before packets.
 pub const VERSION_OK: &[u8; 2] = b"OK";
 
-/// How long a server waits between [`CODER_READY`] and the greeting, in milliseconds: the client
-/// turns its decoder on in another thread, and takes a greeting that is already there undecoded.
+/// How long a server waits between [`CODER_READY`] and the greeting, in milliseconds, at least: the
+/// client turns its decoder on in another thread, and takes a greeting that is already there
+/// undecoded. Nothing tells that it has; a client on a busy machine needs longer.
 pub const CODER_PAUSE_MILLIS: u64 = 100;
 
 /// How long after a CLOZ reply a heartbeat is sent, in milliseconds, if nothing else was: it wakes

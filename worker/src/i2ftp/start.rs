@@ -20,6 +20,9 @@ use crate::wait::poll_until;
 /// How long a client may take for its two bytes and its session key.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The longest wait for a client's decoder.
+const MAX_CODER_PAUSE: Duration = Duration::from_secs(3);
+
 /// The key pair of secured mode, made before the lockdown and before a client is there: the library
 /// synchronizes threads we do not have by calls no policy allows.
 ///
@@ -50,16 +53,25 @@ pub fn begin(
     if let Some(offer) = offer {
         start.connection.set_limit(CIPHERTEXT_BYTES);
         start.send(offer.announcement().to_vec())?;
+        let asked = Instant::now();
         let ciphertext = start.receive()?;
+        let took = asked.elapsed();
         let coders = offer.coders(&ciphertext).map_err(|_| no_randomness())?;
         start.send(message::CODER_READY.to_vec())?;
         start.connection.set_coders(coders);
-        start.pause(Duration::from_millis(message::CODER_PAUSE_MILLIS))?;
+        start.pause(coder_pause(took))?;
     } else {
         start.send(message::PLAIN_MODE.to_vec())?;
     }
     start.connection.set_limit(MAX_REQUEST);
     start.send(message::GREETING.to_vec())
+}
+
+/// How long to wait for the client's decoder, of a client that took so long for its session key:
+/// what kept it then (a busy machine) may keep it again.
+fn coder_pause(took: Duration) -> Duration {
+    let least = Duration::from_millis(message::CODER_PAUSE_MILLIS);
+    took.saturating_mul(3).clamp(least, MAX_CODER_PAUSE)
 }
 
 struct Start<'a> {
