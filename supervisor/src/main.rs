@@ -12,6 +12,7 @@ mod children;
 mod cli;
 mod config;
 mod connection;
+mod fips;
 mod helper;
 mod keeper;
 mod listen;

@@ -1,8 +1,8 @@
 //! `bulkhead serve`: from the configuration to the running server, and to its end.
 
-use std::{process::ExitCode, rc::Rc, time::Duration};
+use std::{path::Path, process::ExitCode, rc::Rc, time::Duration};
 
-use ipc::process::Confinement;
+use ipc::{gate::Service, process::Confinement};
 use policy::{Features, LockedDown, Role};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     config::Config,
-    helper, keeper,
+    fips, helper, keeper,
     listen::{self, Listener},
     notify::Notifier,
     operator, pool,
@@ -46,6 +46,7 @@ pub fn run(config: Config, hooks: Hooks) -> ExitCode {
 }
 
 fn start(config: Config, hooks: Hooks) -> Result<(), String> {
+    judge_fips(&config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -53,6 +54,7 @@ fn start(config: Config, hooks: Hooks) -> Result<(), String> {
     let programs = Programs::open()?;
     let privileged = nix::unistd::geteuid().is_root();
     let listeners = open_listeners(&config)?;
+    warn_of_bare_i2ftp(&listeners);
     let control = operator::open(&config)?;
     raise_descriptor_limit(config.maximum_clients);
     raise_locked_memory_limit();
@@ -61,6 +63,10 @@ fn start(config: Config, hooks: Hooks) -> Result<(), String> {
         let server = Server::new(config, programs, privileged);
         serve(server, listeners, control, hooks).await
     })
+}
+
+fn judge_fips(config: &Config) -> Result<(), String> {
+    fips::objection(config, Path::new(fips::INDICATOR)).map_or(Ok(()), Err)
 }
 
 /// The supervisor keeps its identity: it has to start processes of every account.
@@ -82,6 +88,20 @@ fn open_listeners(config: &Config) -> Result<Vec<Listener>, String> {
     }
     let reasons: Vec<String> = failed.into_iter().filter_map(Result::err).collect();
     Err(reasons.join("; "))
+}
+
+/// Section 8 of the protocol's description says what it protects: little.
+fn warn_of_bare_i2ftp(listeners: &[Listener]) {
+    for listener in listeners {
+        if listener.service == Service::I2ftp && !listener.address.ip().is_loopback() {
+            tracing::warn!(
+                event = "unprotected-i2ftp",
+                address = %listener.address,
+                "I2FTP without TLS protects neither names nor contents, in no mode; offer it in a \
+                 network you trust, or inside TLS ([i2ftp] tls_port)"
+            );
+        }
+    }
 }
 
 /// The keeper locks all of its memory, and has no capability that would let it pass the limit.
@@ -230,10 +250,11 @@ async fn reap(server: Rc<Server>, mut child: Signal) {
 }
 
 /// Reads the configuration again. What is wrong with it is logged, and the old one stays.
-async fn reread(server: &Rc<Server>, source: Option<&std::path::Path>) -> Result<(), String> {
+async fn reread(server: &Rc<Server>, source: Option<&Path>) -> Result<(), String> {
     let result = async {
         let source = source.ok_or("this server has no configuration file")?;
         let config = Config::load(source).map_err(|e| e.to_string())?;
+        judge_fips(&config)?;
         let had_tls = server.config().tls.is_some();
         let has_tls = config.tls.is_some();
         server.reconfigure(config);

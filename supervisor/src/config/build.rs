@@ -80,10 +80,19 @@ pub(super) fn config(file: &Path, values: &Values, errors: &mut Vec<ConfigError>
         lines: b.lines(),
     };
     b.rules(&config);
-    if config.i2ftp.as_ref().is_some_and(|i2ftp| i2ftp.secured) {
-        notes.push(
-            "the secured mode of I2FTP is obfuscation, not encryption; use [i2ftp] tls_port".into(),
-        );
+    if let Some(i2ftp) = &config.i2ftp {
+        if i2ftp.secured {
+            notes.push(
+                "the secured mode of I2FTP is obfuscation, not encryption; use [i2ftp] tls_port"
+                    .into(),
+            );
+        }
+        if i2ftp::Psk::judge(i2ftp.key.expose()) == Ok(i2ftp::psk::KeyStrength::Short) {
+            notes.push(
+                "the key of I2FTP has fewer than 32 bytes; make one with `openssl rand -hex 32`"
+                    .into(),
+            );
+        }
     }
     config.notes = notes;
     config

@@ -103,6 +103,9 @@ fn i2ftp_needs_a_key_and_a_place() {
     let text = format!("[i2ftp]\nenabled = true\nkey_hex = \"{KEY}\"\nroot = \"/srv\"");
     assert_eq!(load(&text).unwrap().i2ftp.unwrap().key.expose()[..2], [0, 255]);
     assert!(errors("[i2ftp]\nkey_hex = \"00ff\"\n")[0].contains("unfit"));
+    let short = KEY.get(..32).unwrap();
+    let text = format!("[i2ftp]\nenabled = true\nkey_hex = \"{short}\"\nroot = \"/srv\"");
+    assert!(load(&text).unwrap().notes.iter().any(|note| note.contains("fewer than 32 bytes")));
     let secret = errors("[i2ftp]\nkey_hex = \"012secret\"\n");
     assert!(!secret[0].contains("secret"), "a key must not reach an error: {secret:?}");
 }

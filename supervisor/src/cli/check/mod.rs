@@ -12,7 +12,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{EXIT_CONFIGURATION, EXIT_FAILURE, Failure, console, policy::host};
-use crate::config::{Config, ConfigErrors};
+use crate::{
+    config::{Config, ConfigErrors},
+    fips,
+};
 
 /// Check the configuration and the host.
 #[derive(Args)]
@@ -148,6 +151,14 @@ pub fn findings(config: &Config) -> Vec<Finding> {
     accounts::check(&mut findings);
     network::check(&mut findings);
     sandbox(&mut findings);
+    if let Some(what) = fips::objection(config, Path::new(fips::INDICATOR)) {
+        findings.key(
+            Severity::Error,
+            "i2ftp.enabled",
+            what,
+            "FIPS mode is set by `fips=1` at boot",
+        );
+    }
     for note in &config.notes {
         findings.push(
             Severity::Note,
