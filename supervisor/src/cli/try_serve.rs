@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::Args;
-use ipc::gate::Service;
+use ipc::{bounded::Secret, gate::Service};
 
 use super::{Failure, certificate};
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         record::Record,
         store::{Store, StoreError},
     },
-    config::Config,
+    config::{Config, I2ftp},
     listen::Listener,
     log, serve,
     write_access::WriteAccess,
@@ -31,6 +31,10 @@ const ACCOUNT: &str = "try";
 /// The uid of the made-up account when root serves a directory of root, which Bulkhead never does
 /// as root. Of the same reserved range as the stand-ins of `[identities]`.
 const STAND_IN_ACCOUNT: u32 = 65524;
+/// The newest version of I2FTP with which its client works as it is installed, and the release of
+/// the client's transport that speaks it.
+const TRY_WIRE_VERSION: &str = "2.1";
+const TRY_TRANSPORT: &str = "1.13.14";
 /// Letters and digits that nobody confuses when typing them.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
@@ -48,6 +52,15 @@ pub struct Try {
     /// Make no certificate and serve without TLS.
     #[arg(long)]
     no_tls: bool,
+    /// Serve I2FTP as well, with a made-up key; 0 = any free port.
+    #[arg(
+        long,
+        value_name = "PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "26842"
+    )]
+    i2ftp: Option<u16>,
     /// Show the log on standard error.
     #[arg(long)]
     log: bool,
@@ -82,9 +95,17 @@ pub fn run(options: &Try) -> Result<ExitCode, Failure> {
         config.tls = Some(tls);
         Some((scratch.path().join(crate::certificate::CERTIFICATE), said))
     };
+    let i2ftp_key = match options.i2ftp {
+        Some(port) => {
+            let (i2ftp, digits) = i2ftp(port)?;
+            config.i2ftp = Some(i2ftp);
+            Some(digits)
+        }
+        None => None,
+    };
     log::start(log::Format::Text, if options.log { "info" } else { "error" }, None)?;
     let ready = move |listeners: &[Listener], layers: &[String]| {
-        let guide = Guide { directory, password: typed, notes, certificate };
+        let guide = Guide { directory, password: typed, notes, certificate, i2ftp_key };
         // Nobody who closed the terminal misses the text.
         drop(guide.write(&mut io::stdout().lock(), listeners, layers));
     };
@@ -143,6 +164,25 @@ fn account(
     Ok((record, notes, access))
 }
 
+/// I2FTP for the made-up account, and its key in hexadecimal digits.
+fn i2ftp(port: u16) -> Result<(I2ftp, String), Failure> {
+    let key = password::random::<32>()?;
+    let digits = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let i2ftp = I2ftp {
+        listen_port: Some(port),
+        tls_port: None,
+        wire_version: TRY_WIRE_VERSION.into(),
+        key: Secret::try_from(key.to_vec())?,
+        root: None,
+        account: Some(ACCOUNT.into()),
+        read_only: false,
+        secured: false,
+        pulf_hash: false,
+        allow_pctl: false,
+    };
+    Ok((i2ftp, digits))
+}
+
 fn open_to_all(directory: &Path) -> bool {
     fs::metadata(directory).is_ok_and(|metadata| metadata.mode() & 0o001 != 0)
 }
@@ -160,6 +200,8 @@ struct Guide {
     notes: Vec<String>,
     /// The certificate's file, and what was said when it was made.
     certificate: Option<(PathBuf, String)>,
+    /// The key of I2FTP, if that is served.
+    i2ftp_key: Option<String>,
 }
 
 impl Guide {
@@ -200,6 +242,7 @@ impl Guide {
             }
             writeln!(out)?;
         }
+        self.write_i2ftp(out, listeners)?;
         for note in &self.notes {
             writeln!(out, "{note}")?;
         }
@@ -209,6 +252,22 @@ impl Guide {
         }
         writeln!(out, "Ctrl-C ends it and leaves nothing behind.")?;
         out.flush()
+    }
+
+    fn write_i2ftp(&self, out: &mut impl Write, listeners: &[Listener]) -> io::Result<()> {
+        let listener = listeners.iter().find(|listener| listener.service == Service::I2ftp);
+        let (Some(key), Some(listener)) = (&self.i2ftp_key, listener) else { return Ok(()) };
+        let (ip, port) = (listener.address.ip(), listener.address.port());
+        writeln!(out, "I2FTP on {}, without TLS:", listener.address)?;
+        writeln!(out, "  key       {key}")?;
+        writeln!(out, "  install   pip install i2ftps==0.3.9 i2cylib=={TRY_TRANSPORT}")?;
+        writeln!(out, "  list      python3 -c 'from i2ftps.client import I2ftpClient")?;
+        writeln!(
+            out,
+            "            client = I2ftpClient(\"{ip}\", bytes.fromhex(\"{key}\"), {port})"
+        )?;
+        writeln!(out, "            print(client.connect(), client.list(\".\"))'")?;
+        writeln!(out)
     }
 }
 

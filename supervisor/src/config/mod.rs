@@ -15,5 +15,5 @@ mod tests;
 
 pub use build::{tls_demand, tls_word};
 pub use error::{ConfigError, ConfigErrors};
-pub use model::{Config, LogFormat, LogLevel, PassiveAddress, Penalties, Tls};
+pub use model::{Config, I2ftp, LogFormat, LogLevel, PassiveAddress, Penalties, Tls};
 pub use network::Network;
