@@ -2,13 +2,14 @@
 //! break.
 
 use std::{
-    io::{Read, Write},
-    os::unix::fs::symlink,
+    io::{BufRead, Read, Write},
+    os::unix::fs::{PermissionsExt, symlink},
     time::{Duration, Instant},
 };
 
 use bulkhead_tests::harness::{
-    I2ftpClient, I2ftpServer, Process, eventually, i2ftp_key, i2ftp_now, is_root, patterned, test,
+    I2FTP_KEY_HEX as KEY_HEX, I2ftpClient, I2ftpServer, Process, Server, dist, eventually,
+    i2ftp_key, i2ftp_now, is_root, needs_root, patterned, test,
 };
 use i2ftp::{
     CHUNK, Psk, WireVersion, dynkey,
@@ -17,6 +18,7 @@ use i2ftp::{
 };
 use libtest_mimic::Trial;
 use md5::{Digest, Md5};
+use serde_json::Value;
 
 /// Sizes at which transfers go wrong: nothing, one byte, one reply, and a byte more.
 const SIZES: [usize; 5] = [0, 1, CHUNK, CHUNK + 1, 3_000_001];
@@ -38,6 +40,11 @@ pub fn tests() -> Vec<Trial> {
         test("i2ftp::a_silent_client_does_not_hold_up_another", silent),
         test("i2ftp::twenty_clients_transfer_at_once", twenty_clients),
         test("i2ftp::the_session_is_confined_as_one_of_ftp", confinement),
+        test("i2ftp::an_id_of_another_account_is_unknown", foreign_ids),
+        test("i2ftp::secured_mode_is_called_obfuscation_where_operators_look", obfuscation),
+        test("i2ftp::a_demand_for_tls_forbids_the_port_without_it", required_tls),
+        needs_root("i2ftp::a_host_in_fips_mode_does_not_serve_it", fips),
+        test("i2ftp::try_serves_it_with_a_key_it_prints", tried),
         test("i2ftp::pctl_is_refused_unless_it_is_allowed", pctl),
     ]
 }
@@ -100,11 +107,118 @@ fn ids() {
         (!two.request(&ask::upload(&old, 0, b"old")).success).then_some(())
     });
     // The wrong direction.
+    server.server.expect_event("notice", |event| {
+        said(event, "text", "I2FTP DOWN refused: unknown session id")
+    });
     let down = two.begin(b"GETF", "a");
     two.refused(&ask::upload(&down, 0, b"x"));
     let up = two.begin(b"PULF", "c");
     two.refused(&ask::download(&up, 0, 0));
     assert_eq!(server.exchange.read("a"), b"hello");
+}
+
+/// Two accounts never have the service at once, but one configuration follows another.
+fn foreign_ids() {
+    let server = Server::new().with_account("alice", &[]).with_account("bob", &[]);
+    let mut server = I2ftpServer::with_key(server).with("i2ftp.account", "\"alice\"").run();
+    server.account("alice").put("a", b"of alice");
+    server.account("bob").put("a", b"of bob");
+    let address = I2ftpServer::address_of(&server);
+    let mut alice = I2ftpClient::log_in(address, &i2ftp_key()).unwrap();
+    let id = alice.begin(b"GETF", "a");
+    server.settings.set("i2ftp.account", "\"bob\"");
+    server.write_configuration();
+    assert!(server.bulkhead(&["reload"]).status.success());
+    let mut bob = I2ftpClient::log_in(address, &i2ftp_key()).unwrap();
+    for request in [ask::download(&id, 0, 0), ask::close(&id), ask::upload(&id, 0, b"x")] {
+        assert_eq!(bob.refused(&request), "unknown session id");
+    }
+    assert_eq!(alice.download(&id, 0, 8), b"of alice");
+    alice.granted(&ask::close(&id));
+    assert_eq!(server.account("alice").read("a"), b"of alice");
+}
+
+/// The label is where an operator looks: in the log and in `bulkhead check`.
+fn obfuscation() {
+    const LABEL: &str = "obfuscation, not encryption";
+    let secured = I2ftpServer::start(&[("secured", "true")]);
+    secured.server.expect_event("note", |event| said(event, "message", LABEL));
+    let checked = secured.server.bulkhead(&["check"]);
+    assert!(String::from_utf8_lossy(&checked.stdout).contains(LABEL), "{checked:?}");
+    let plain = I2ftpServer::start(&[]);
+    assert!(plain.server.events("note").iter().all(|event| !said(event, "message", LABEL)));
+}
+
+/// `[tls] require` and a listener without TLS exclude each other, before anybody is served.
+fn required_tls() {
+    let server = Server::new();
+    let root = format!("{:?}", server.scratch.path());
+    let server = I2ftpServer::inside_tls(I2ftpServer::with_key(server).with("i2ftp.root", &root))
+        .with("tls.require", "\"control\"")
+        .with("i2ftp.plain", "true");
+    server.write_configuration();
+    let checked = server.bulkhead(&["check"]);
+    assert_eq!(checked.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(text.contains("[tls] require forbids plain connections"), "{text}");
+    let served = server.bulkhead(&["serve"]);
+    assert!(!served.status.success());
+    assert!(String::from_utf8_lossy(&served.stderr).contains("[tls] require forbids"));
+    // Inside TLS alone it is served.
+    let server = server.with("i2ftp.plain", "false").run();
+    assert_eq!(server.events("serving").len(), 1);
+}
+
+/// A kernel in FIPS mode says so in a file; here, over which one of ours lies for this server.
+fn fips() {
+    let server = I2ftpServer::with_key(Server::new());
+    let root = format!("{:?}", server.scratch.path());
+    let server = server.with("i2ftp.root", &root);
+    server.write_configuration();
+    let in_fips_mode = |says: &str, arguments: &str| {
+        let line = format!(
+            "mount -t tmpfs none /proc/sys && mkdir /proc/sys/crypto && \
+             echo {says} > /proc/sys/crypto/fips_enabled && \
+             exec timeout 3 {} --config {} {arguments}",
+            server.binaries.join("bulkhead").display(),
+            server.path("bulkhead.toml").display(),
+        );
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &line]).output().unwrap()
+    };
+    let refused = in_fips_mode("1", "serve");
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    assert!(text.contains("I2FTP rests on MD5"), "{text}");
+    assert!(server.events("serving").is_empty());
+    let checked = in_fips_mode("1", "check");
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("I2FTP rests on MD5"));
+    // The same host without FIPS mode serves, until it is told to end.
+    in_fips_mode("0", "serve");
+    assert_eq!(server.events("serving").len(), 1);
+}
+
+fn tried() {
+    let scratch = tempfile::TempDir::with_prefix("bulkhead-test-").unwrap();
+    std::fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::write(scratch.path().join("a.txt"), b"hello").unwrap();
+    let mut command = std::process::Command::new(dist().join("bulkhead"));
+    command.args(["try", "--no-tls", "--port", "0", "--i2ftp=0"]).arg(scratch.path());
+    let mut server = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut guide = std::io::BufReader::new(server.stdout.take().unwrap()).lines();
+    let mut after = |words: &str| {
+        guide.find_map(|line| Some(line.unwrap().split_once(words)?.1.to_owned())).unwrap()
+    };
+    let address = after("I2FTP on ");
+    let address = address.split(',').next().unwrap().parse().unwrap();
+    let key = after("key ");
+    let (psk, _) = Psk::from_hex(key.trim()).unwrap();
+    let mut client = I2ftpClient::log_in(address, &psk).unwrap();
+    let id = client.begin(b"GETF", "a.txt");
+    assert_eq!(client.download(&id, 0, 5), b"hello");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(server.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert!(server.wait().unwrap().success());
 }
 
 fn offsets() {
@@ -264,6 +378,15 @@ fn escapes() {
     client.granted(&ask::file(3, &["directory-link"]));
     assert_eq!(std::fs::read(&secret).unwrap(), b"secret");
     assert!(!root.has("stolen"));
+    for path in ["../secret", "/etc/passwd", "file-link"] {
+        server.server.expect_event("notice", |event| {
+            said(event, "text", &format!("I2FTP GETF of {path:?} refused"))
+        });
+    }
+    server.server.expect_event("file", |event| {
+        let this = event["operation"] == "begin-download" && event["path"] == "file-link";
+        this && event["done"] == false
+    });
 }
 
 fn read_only() {
@@ -331,6 +454,9 @@ fn wrong_keys() {
     stream.read_exact(&mut version).unwrap();
     stream.write_all(b"NO").unwrap();
     assert!(matches!(stream.read(&mut version), Ok(0) | Err(_)));
+    server.server.expect_event("notice", |event| {
+        said(event, "text", "something other than OK after the version")
+    });
     server.server.expect_idle();
 }
 
@@ -346,22 +472,31 @@ fn broken_frames() {
     let long = wire.packets(vec![b'x'; 40_000], 7).unwrap().to_vec();
     let other = Wire { version: WireVersion::V2_1, psk: i2ftp_key() };
     let mut bystander = server.client();
-    for broken in [
-        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
-        flipped(6),
-        flipped(10),
-        flipped(5),
-        // A message of 16 MiB is announced; a request has at most one.
-        wire.packets(vec![0; 0xff_ffff], 7).unwrap().to_vec()[..20].to_vec(),
+    for (broken, why) in [
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "a packet of an unknown type"),
+        (flipped(6), "a header with a wrong sum"),
+        (flipped(5), "a header with a wrong sum"),
+        (other.packets(b"LIST,.".to_vec(), 7).unwrap().to_vec(), "another key or wire_version"),
+        (flipped(10), "a body with a wrong sum"),
+        // The total length lies: nothing is left, less than the body, and 16 MiB.
+        (packet(0, b"LIST,."), "a body longer than its message"),
+        (packet(3, b"LIST,."), "a body longer than its message"),
+        (packet(0xff_ffff, b"LIST,."), "a message longer than allowed here"),
+        (packet(6, b""), "a packet without a body"),
         // The first packet of a message twice, and one of another message in its middle.
-        [&long[..32_768], &long[..32_768]].concat(),
-        [&long[..32_768], &good].concat(),
-        other.packets(b"LIST,.".to_vec(), 7).unwrap().to_vec(),
+        ([&long[..32_768], &long[..32_768]].concat(), "a packet out of order"),
+        ([packet(12, b"LIST,."), packet(5, b"LIST,")].concat(), "a packet out of order"),
+        (
+            [&long[..32_768], &wire.packets(vec![b'x'; 7242], 8).unwrap().to_vec()].concat(),
+            "packets of two messages mixed",
+        ),
     ] {
         let mut client = server.client();
         client.stream.write_all(&broken).unwrap();
-        assert!(client.is_closed());
+        assert!(client.is_closed(), "still served after {why}");
         bystander.granted(b"LIST,.");
+        server.server.expect_event("disconnected", |event| said(event, "reason", why));
+        server.server.expect_event("notice", |event| said(event, "text", why));
     }
     // A heartbeat is welcome between messages and between the packets of one.
     let mut client = server.client();
@@ -370,10 +505,22 @@ fn broken_frames() {
     client.stream.write_all(&heartbeats).unwrap();
     assert_eq!(client.reply().unwrap().data, b"unknown command");
     client.granted(b"LIST,.");
-    server.server.expect_event("notice", |event| {
-        event["text"].as_str().is_some_and(|text| text.contains("wrong sum"))
-    });
     assert!(server.server.events("violation").is_empty());
+}
+
+/// A packet that claims so many bytes of its message, with the sums that belong to it.
+fn packet(remaining: u32, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(body.len()).unwrap().to_be_bytes();
+    let start = [b"A", &remaining.to_be_bytes()[1..], &length].concat();
+    let key = (0..KEY_HEX.len()).step_by(2);
+    let key = key.map(|at| u8::from_str_radix(&KEY_HEX[at..at + 2], 16).unwrap());
+    let sum = Md5::digest([start.as_slice(), b"2.2", &key.collect::<Vec<u8>>()].concat())[2];
+    [start.as_slice(), &[sum], &Md5::digest(body)[..2], &[7], body].concat()
+}
+
+/// Whether a text of an event has these words in it.
+fn said(event: &Value, member: &str, words: &str) -> bool {
+    event[member].as_str().is_some_and(|text| text.contains(words))
 }
 
 fn bad_requests() {
@@ -391,11 +538,20 @@ fn bad_requests() {
         b"FIOP,\x00,only-one".to_vec(),
         b"FIOP,\x03,a,b".to_vec(),
         b"FIOP,".to_vec(),
+        b"FIOP,\x05,a".to_vec(),
         vec![b'A'; 1 << 20],
     ] {
         client.refused(&request);
     }
     client.granted(b"LIST,.");
+    for why in [
+        "I2FTP request refused: unknown command",
+        "I2FTP DOWN refused: the request is too short",
+        "I2FTP FIOP of \"a\" refused: unknown file operation",
+        "wrong number of paths",
+    ] {
+        server.server.expect_event("notice", |event| said(event, "text", why));
+    }
 }
 
 fn silent() {

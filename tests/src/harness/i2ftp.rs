@@ -39,38 +39,50 @@ impl I2ftpServer {
         let server = Server::new();
         let exchange = Account::make(server.scratch.path(), "exchange", 20_101);
         let root = format!("{:?}", exchange.root);
-        let mut server = server
-            .with("i2ftp.enabled", "true")
-            .with("i2ftp.listen_port", "0")
-            .with("i2ftp.key_hex", &format!("\"{KEY_HEX}\""))
-            .with("i2ftp.root", &root);
+        let mut server = I2ftpServer::with_key(server).with("i2ftp.root", &root);
         for (key, value) in settings {
             server = server.with(&format!("i2ftp.{key}"), value);
         }
         I2ftpServer { server: more(server).run(), exchange }
     }
 
-    /// The same inside TLS alone, with a certificate made for it.
-    pub fn start_inside_tls(settings: &[(&str, &str)]) -> I2ftpServer {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        I2ftpServer::start_with(settings, |server| {
-            server.write_configuration();
-            let directory = server.path("tls");
-            std::fs::create_dir(&directory).unwrap();
-            let place = directory.to_str().unwrap();
-            let made = server.bulkhead(&["certificate", "--directory", place, "localhost"]);
-            assert!(made.status.success(), "{made:?}");
-            server
-                .with("tls.certificate", &format!("{:?}", directory.join("certificate.pem")))
-                .with("tls.private_key", &format!("{:?}", directory.join("private_key.pem")))
-                .with("i2ftp.plain", "false")
-                .with("i2ftp.tls_port", &free.to_string())
-        })
+    /// Enables the service, with the key and on any port; it has no root and no account yet.
+    pub fn with_key(server: Server) -> Server {
+        server
+            .with("i2ftp.enabled", "true")
+            .with("i2ftp.listen_port", "0")
+            .with("i2ftp.key_hex", &format!("\"{KEY_HEX}\""))
     }
 
-    /// Where it speaks I2FTP: behind the port of FTP.
+    /// The same inside TLS alone, with a certificate made for it.
+    pub fn start_inside_tls(settings: &[(&str, &str)]) -> I2ftpServer {
+        I2ftpServer::start_with(settings, I2ftpServer::inside_tls)
+    }
+
+    /// Moves the service into TLS, with a certificate made for it.
+    pub fn inside_tls(server: Server) -> Server {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        server.write_configuration();
+        let directory = server.path("tls");
+        std::fs::create_dir(&directory).unwrap();
+        let place = directory.to_str().unwrap();
+        let made = server.bulkhead(&["certificate", "--directory", place, "localhost"]);
+        assert!(made.status.success(), "{made:?}");
+        server
+            .with("tls.certificate", &format!("{:?}", directory.join("certificate.pem")))
+            .with("tls.private_key", &format!("{:?}", directory.join("private_key.pem")))
+            .with("i2ftp.plain", "false")
+            .with("i2ftp.tls_port", &free.to_string())
+    }
+
+    /// Where it speaks I2FTP.
     pub fn address(&self) -> SocketAddr {
-        let serving = self.server.events("serving");
+        I2ftpServer::address_of(&self.server)
+    }
+
+    /// Where a server speaks I2FTP: behind the port of FTP.
+    pub fn address_of(server: &Server) -> SocketAddr {
+        let serving = server.events("serving");
         let listening = serving.last().unwrap().get("listening").unwrap().as_str().unwrap();
         listening.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
