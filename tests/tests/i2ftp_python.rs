@@ -1,47 +1,62 @@
-//! I2FTP by its real client, in Python. It is installed beneath the target directory by pip, once;
-//! where that is not possible, these tests are skipped and say so.
+//! I2FTP by its real client, in Python, unchanged: both versions of the wire format, plain, in
+//! secured mode, and inside TLS through stunnel, as the manual recommends it. `cargo xtask test`
+//! installs the client beneath the target directory; where pip cannot, these tests are skipped and
+//! say so.
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    net::TcpListener,
+    os::unix::{fs::symlink, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use bulkhead_tests::harness::{I2FTP_KEY_HEX, I2ftpServer};
+use bulkhead_tests::harness::{I2FTP_KEY_HEX, I2ftpServer, eventually};
 use libtest_mimic::{Failed, Trial};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 
-/// How long the client may take for everything; it moves 400 MB and waits a lot.
-const PATIENCE: Duration = Duration::from_secs(200);
+/// How long the client may take for everything on a busy machine; it moves 400 MB and waits a lot.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The system's Python; see `cargo xtask test` for why not another.
+const PYTHON: &str = "/usr/bin/python3";
 
 pub fn tests() -> Vec<Trial> {
+    let all = Task::Everything { largest: 100_000_000, tries: 1 };
+    // The client encodes and decodes a few megabytes a second, and loses a race with itself.
+    let secured = Task::Everything { largest: 5_000_000, tries: 3 };
+    let plain: Settings = &[];
     vec![
-        trial("i2ftp_python::the_client_of_version_2_1", V2_1, PLAIN),
-        trial(
-            "i2ftp_python::the_client_of_version_2_2",
-            V2_2,
-            Occasion { largest: 5_000_000, ..PLAIN },
-        ),
-        trial("i2ftp_python::the_client_in_secured_mode", V2_1, SECURED),
+        trial("i2ftp_python::version_2_1_plain", V2_1, plain, all),
+        trial("i2ftp_python::version_2_2_plain", V2_2, plain, all),
+        trial("i2ftp_python::version_2_1_secured", V2_1, SECURED, secured),
+        trial("i2ftp_python::version_2_2_secured", V2_2, SECURED, secured),
+        trial("i2ftp_python::version_2_1_inside_tls", V2_1, TLS, all),
+        trial("i2ftp_python::version_2_2_inside_tls", V2_2, TLS, all),
+        trial("i2ftp_python::a_read_only_server", V2_1, READ_ONLY, Task::ReadOnly),
     ]
 }
 
+/// Keys of `[i2ftp]` and their values.
+type Settings = &'static [(&'static str, &'static str)];
+
+const SECURED: Settings = &[("secured", "true")];
+const TLS: Settings = &[("plain", "false")];
+const READ_ONLY: Settings = &[("read_only", "true")];
+
+/// How many clients transfer at once.
+const CLIENTS: &str = "20";
+
 /// What is asked of the client.
 #[derive(Clone, Copy)]
-struct Occasion {
-    settings: &'static [(&'static str, &'static str)],
-    /// Size of the largest file.
-    largest: u32,
-    /// How many transfer at once.
-    clients: u32,
+enum Task {
+    Everything { largest: u32, tries: u32 },
+    ReadOnly,
 }
-
-const PLAIN: Occasion = Occasion { settings: &[], largest: 100_000_000, clients: 20 };
-/// The client encodes 2 MB per second, and on a busy machine many of it lose its race for the
-/// greeting however long the server waits.
-const SECURED: Occasion =
-    Occasion { settings: &[("secured", "true")], largest: 5_000_000, clients: 3 };
 
 /// A release of the client's transport.
 #[derive(Clone, Copy)]
@@ -55,10 +70,11 @@ const V2_1: Release = Release { wire_version: "2.1", i2cylib: "1.13.14" };
 /// The newest; the client needs a line to import it.
 const V2_2: Release = Release { wire_version: "2.2", i2cylib: "1.13.19" };
 
-fn trial(name: &str, release: Release, occasion: Occasion) -> Trial {
-    match python(release) {
-        Ok(python) => Trial::test(name, move || -> Result<(), Failed> {
-            run(&python, release, occasion);
+fn trial(name: &str, release: Release, settings: Settings, task: Task) -> Trial {
+    let tls = settings == TLS;
+    match client(release).and_then(|path| if tls { stunnel().map(|_| path) } else { Ok(path) }) {
+        Ok(path) => Trial::test(name, move || -> Result<(), Failed> {
+            run(&path, release, settings, task);
             Ok(())
         }),
         Err(reason) => Trial::test(name, || Ok(()))
@@ -67,71 +83,115 @@ fn trial(name: &str, release: Release, occasion: Occasion) -> Trial {
     }
 }
 
-/// The Python that has the client, installed now if it is not there yet.
-fn python(release: Release) -> Result<PathBuf, String> {
-    let target = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target"));
-    let home = target.join(format!("i2ftp-client-{}", release.i2cylib));
-    let (python, complete) = (home.join("bin/python"), home.join("complete"));
-    let done = |command: &mut Command| {
-        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        quiet.status().is_ok_and(|status| status.success())
-    };
-    if complete.exists() {
-        // It may be another user's, as in the run of the suite as an ordinary user.
-        let runs = done(Command::new(&python).arg("--version"));
-        return if runs { Ok(python) } else { Err("needs a Python this user may run".into()) };
+/// PYTHONPATH of the client.
+fn client(release: Release) -> Result<String, String> {
+    let place = std::env::var_os("BULKHEAD_I2FTP_CLIENT").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/i2ftp-client")),
+        PathBuf::from,
+    );
+    if !place.join("complete").is_file() {
+        return Err("needs the Python client of I2FTP (`cargo xtask provide`)".into());
     }
-    if !done(Command::new("python3").args(["-m", "venv"]).arg(&home)) {
-        return Err("needs python3 with venv".into());
-    }
-    let packages = ["i2ftps==0.3.9".to_owned(), format!("i2cylib=={}", release.i2cylib)];
-    let options = ["-m", "pip", "install", "--quiet", "--retries", "1"];
-    if !done(Command::new(&python).args(options).args(packages)) {
-        return Err("pip does not reach the client's packages".into());
-    }
-    fs::write(complete, "").map_err(|e| e.to_string())?;
-    Ok(python)
+    Ok(format!("{}:{}", place.join(release.i2cylib).display(), place.join("shared").display()))
 }
 
-fn run(python: &Path, release: Release, occasion: Occasion) {
+fn stunnel() -> Result<&'static Path, String> {
+    let stunnel = Path::new("/usr/bin/stunnel4");
+    if stunnel.is_file() { Ok(stunnel) } else { Err("needs stunnel4".into()) }
+}
+
+fn run(path: &str, release: Release, settings: Settings, task: Task) {
     let version = format!("\"{}\"", release.wire_version);
-    let settings: Vec<(&str, &str)> =
-        occasion.settings.iter().copied().chain([("wire_version", version.as_str())]).collect();
-    let tls = settings.contains(&("plain", "false"));
-    let server =
-        if tls { I2ftpServer::start_inside_tls(&settings) } else { I2ftpServer::start(&settings) };
+    let with_version: Vec<(&str, &str)> =
+        settings.iter().copied().chain([("wire_version", version.as_str())]).collect();
+    let (server, tunnel) = if settings == TLS {
+        let server = I2ftpServer::start_inside_tls(&with_version);
+        let tunnel = Tunnel::start(&server);
+        (server, Some(tunnel))
+    } else {
+        (I2ftpServer::start(&with_version), None)
+    };
+    let port = tunnel.as_ref().map_or(server.address().port(), |tunnel| tunnel.port);
     symlink("/etc", server.exchange.path("out")).unwrap();
+    server.exchange.put("a.txt", b"hello");
     let scratch = server.server.path("client");
     fs::create_dir(&scratch).unwrap();
+    let script = server.server.path("i2ftp_client.py");
+    fs::write(&script, include_str!("../clients/i2ftp_client.py")).unwrap();
     let said = server.server.path("client-said");
     let file = fs::File::create(&said).unwrap();
-    let mut client = Command::new(python)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/i2ftp_client.py"))
-        .args([&server.address().port().to_string(), I2FTP_KEY_HEX])
-        .args([&server.exchange.root, &scratch])
-        .args([occasion.largest.to_string(), occasion.clients.to_string()])
-        .arg(if tls { "tls" } else { "plain" })
-        .stdin(Stdio::null())
-        .stdout(file.try_clone().unwrap())
-        .stderr(file)
-        .spawn()
-        .unwrap();
+    let mut client = Command::new(PYTHON);
+    // Nothing of this user's or this machine's Python but the packages named.
+    client.args(["-s", "-B"]).arg(script).env("PYTHONPATH", path);
+    client.arg(if let Task::ReadOnly = task { "read-only" } else { "everything" });
+    client.args([&port.to_string(), I2FTP_KEY_HEX]).args([&server.exchange.root, &scratch]);
+    if let Task::Everything { largest, tries } = task {
+        client.args([&largest.to_string(), CLIENTS, &tries.to_string()]);
+    }
+    // Its own group, so that the clients it starts end with it.
+    client.process_group(0);
+    client.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+    let mut client = Ending(client.spawn().unwrap());
     let deadline = Instant::now() + PATIENCE;
     let status = loop {
-        if let Some(status) = client.try_wait().unwrap() {
-            break Some(status);
+        match client.0.try_wait().unwrap() {
+            Some(status) => break Some(status),
+            None if Instant::now() > deadline => break None,
+            None => std::thread::sleep(Duration::from_millis(50)),
         }
-        if Instant::now() > deadline {
-            client.kill().unwrap();
-            client.wait().unwrap();
-            break None;
-        }
-        std::thread::sleep(Duration::from_millis(50));
     };
     let said = fs::read_to_string(said).unwrap();
     let said: Vec<&str> = said.lines().filter(|line| !line.contains("B/s")).collect();
     let passed = status.is_some_and(|status| status.success()) && said.contains(&"passed");
     assert!(passed, "{status:?}: {}", said.join("\n"));
     assert!(server.server.events("violation").is_empty());
+    drop(tunnel);
     server.server.expect_idle();
+}
+
+/// A program that is ended when it is dropped, with its process group if it has one of its own.
+struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.0.kill().ok();
+        killpg(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), Signal::SIGKILL).ok();
+        self.0.wait().ok();
+    }
+}
+
+/// stunnel in front of a client that knows no TLS. It verifies the server's certificate.
+struct Tunnel {
+    /// Where the client connects.
+    port: u16,
+    _stunnel: Ending,
+}
+
+impl Tunnel {
+    fn start(server: &I2ftpServer) -> Tunnel {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let configuration = format!(
+            "foreground = yes\npid =\n[i2ftp]\nclient = yes\naccept = 127.0.0.1:{port}\n\
+             connect = {}\nCAfile = {}\nverifyChain = yes\ncheckHost = localhost\n",
+            server.address(),
+            server.server.path("tls/certificate.pem").display(),
+        );
+        let file = server.server.path("stunnel.conf");
+        fs::write(&file, configuration).unwrap();
+        let said = server.server.path("stunnel-said");
+        let stunnel = Command::new(stunnel().unwrap())
+            .arg(file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&said).unwrap())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let tunnel = Tunnel { port, _stunnel: Ending(stunnel) };
+        eventually("stunnel to listen", || {
+            fs::read_to_string(&said).unwrap().contains("Configuration successful").then_some(())
+        });
+        tunnel
+    }
 }

@@ -11,13 +11,16 @@ use std::{
 use clap::Args;
 
 use crate::{
-    command::{Done, cargo, copy, is_root, make_directory},
+    command::{Done, cargo, copy, is_root, make_directory, run as run_program},
     dist::{self, Flavour},
     tools,
 };
 
 /// The uid and gid of the second run, which no privilege helps: nobody.
 const ORDINARY: &str = "65534";
+
+/// The environment variable that tells the suite where the Python client of I2FTP is.
+const I2FTP_CLIENT: &str = "BULKHEAD_I2FTP_CLIENT";
 
 /// What to run.
 #[derive(Args)]
@@ -79,6 +82,7 @@ pub fn run(options: &Options) -> Done<()> {
     if !options.rootless {
         let mut command = Command::new(&suite);
         command.env("BULKHEAD_DIST", &binaries).args(&options.filter);
+        command.env(I2FTP_CLIENT, tools::i2ftp_client());
         total.add(counted("whole programs", &mut command)?);
     }
     if is_root()? {
@@ -115,6 +119,7 @@ fn run_as_ordinary_user(suite: &Path, binaries: &Path, options: &Options) -> Don
         command.args(["--reuid", ORDINARY, "--regid", ORDINARY, "--clear-groups"]);
         command.arg(place.join("suite")).args(&options.filter);
         command.env("BULKHEAD_DIST", place.join("dist")).env("HOME", "/nonexistent");
+        command.env(I2FTP_CLIENT, place.join("i2ftp-client"));
         counted("whole programs as an ordinary user", command.current_dir("/"))
     });
     std::fs::remove_dir_all(&place).map_err(|e| format!("{}: {e}", place.display()))?;
@@ -131,6 +136,16 @@ fn prepare(place: &Path, suite: &Path, binaries: &Path) -> Done<()> {
     copy(suite, &place.join("suite"))?;
     for program in ["bulkhead", "bulkhead-worker", "bulkhead-helper"] {
         copy(&binaries.join(program), &dist.join(program))?;
+    }
+    if tools::i2ftp_client().join("complete").exists() {
+        // Not `--preserve`: whoever may read the copy is decided here, not by who installed it.
+        let mut copy = Command::new("cp");
+        run_program(
+            copy.arg("--recursive").arg(tools::i2ftp_client()).arg(place.join("i2ftp-client")),
+        )?;
+        run_program(
+            Command::new("chmod").args(["--recursive", "a+rX"]).arg(place.join("i2ftp-client")),
+        )?;
     }
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! What Bulkhead needs besides Rust: a C compiler and PAM's headers to be built, real clients to be
 //! tested.
 
-use std::{env, path::Path, process::Command};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use crate::command::{Done, is_root, run};
+use crate::command::{Done, is_root, make_directory, output, run, target};
 
 /// Something that has to be there, and the Debian package it is in.
 struct Need {
@@ -21,18 +25,31 @@ const TO_BUILD: [Need; 2] =
     [need("cc", "gcc"), need("/usr/include/security/pam_appl.h", "libpam0g-dev")];
 
 /// What the tests need besides our own programs.
-const TO_TEST: [Need; 10] = [
+const TO_TEST: [Need; 12] = [
     need("curl", "curl"),
     need("lftp", "lftp"),
     need("wget", "wget"),
     need("ncftpget", "ncftp"),
     need("tnftp", "tnftp"),
-    need("python3", "python3"),
+    need(PYTHON, "python3"),
+    need("/usr/bin/pip3", "python3-pip"),
     need("openssl", "openssl"),
     need("fail2ban-regex", "fail2ban"),
     need("script", "bsdutils"),
     need("setpriv", "util-linux"),
+    need("/usr/bin/stunnel4", "stunnel4"),
 ];
+
+/// The system's Python. One of the search path may be in somebody's home, where the run of the
+/// tests as an ordinary user cannot execute it.
+pub const PYTHON: &str = "/usr/bin/python3";
+
+/// What the I2FTP client imports. Its packages name more (plotting), which it never uses.
+const I2FTP_CLIENT: [&str; 7] =
+    ["i2ftps==0.3.9", "numpy", "tqdm", "rsa", "pyasn1", "pyserial", "hidapi"];
+
+/// The releases of its transport, one of each version of the wire format.
+const I2FTP_TRANSPORTS: [&str; 2] = ["1.13.14", "1.13.19"];
 
 /// Installs what a build needs where we may, and otherwise names it.
 ///
@@ -57,7 +74,41 @@ pub fn provide_to_test() -> Done<()> {
     if !missing.is_empty() {
         eprintln!("xtask: not installed: {}; tests that need them are skipped", missing.join(", "));
     }
+    if let Err(e) = provide_i2ftp_client() {
+        eprintln!("xtask: no client of I2FTP: {e}; tests that need it are skipped");
+    }
     Ok(())
+}
+
+/// Where the Python client and server of I2FTP are: `shared`, and a directory for each release of
+/// the transport. The tests and the benchmark name two of them in PYTHONPATH.
+pub fn i2ftp_client() -> PathBuf {
+    target().join("i2ftp-client")
+}
+
+/// Installs the Python client of I2FTP from the Python package index, once; nothing outside of the
+/// target directory changes.
+///
+/// # Errors
+/// When pip does not get the packages.
+pub fn provide_i2ftp_client() -> Done<()> {
+    let place = i2ftp_client();
+    let complete = place.join("complete");
+    if complete.exists() {
+        return Ok(());
+    }
+    let install = |directory: &str, packages: &[&str]| {
+        let directory = place.join(directory);
+        make_directory(&directory)?;
+        let mut pip = Command::new(PYTHON);
+        pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--retries", "1"]);
+        output(pip.arg("--target").arg(directory).args(packages))
+    };
+    install("shared", &I2FTP_CLIENT)?;
+    for release in I2FTP_TRANSPORTS {
+        install(release, &[&format!("i2cylib=={release}")])?;
+    }
+    std::fs::write(&complete, "").map_err(|e| format!("{}: {e}", complete.display()))
 }
 
 /// Installs what is missing as root, and returns the packages that still are.
