@@ -4,13 +4,14 @@
 
 mod cgroup;
 mod client;
+mod i2ftp;
 mod report;
 mod rows;
 mod servers;
 mod stream;
 mod tree;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::{
     command::{Done, is_root},
@@ -20,6 +21,9 @@ use crate::{
 /// What to measure, and how often.
 #[derive(Args)]
 pub struct Options {
+    /// Measure this instead of FTP
+    #[arg(value_enum)]
+    what: Option<What>,
     /// Rounds; each server is measured once per round and the median is printed
     #[arg(long, default_value_t = 3)]
     rounds: u32,
@@ -32,6 +36,13 @@ pub struct Options {
     /// Measure the binaries in target/dist as they are, without building them first
     #[arg(long)]
     no_build: bool,
+}
+
+/// What else there is to measure.
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// I2FTP, with the Python server of that protocol
+    I2ftp,
 }
 
 /// Runs the benchmark and prints the table.
@@ -52,6 +63,9 @@ pub fn run(options: &Options) -> Done<()> {
     } else {
         dist::build(dist::Flavour::Release)?
     };
+    if let Some(What::I2ftp) = options.what {
+        return i2ftp::run(&binaries, options.rounds);
+    }
     let tree = tree::Tree::make()?;
     let wanted = |name: &str| options.only.is_empty() || options.only.split(',').any(|n| n == name);
     let servers = servers::all(&tree, &binaries, wanted)?;

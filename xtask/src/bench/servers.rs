@@ -136,7 +136,7 @@ pub fn all(tree: &Tree, binaries: &Path, wanted: impl Fn(&str) -> bool) -> Done<
 }
 
 /// A port nobody listens on, so that two benchmarks do not measure each other's servers.
-fn free_port() -> Done<u16> {
+pub fn free_port() -> Done<u16> {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     free.map(|address| address.port()).map_err(|e| format!("no free port: {e}"))
 }

@@ -19,7 +19,7 @@ pub const SMALL_FILES: u32 = 2000;
 pub const SMALL: usize = 4096;
 
 /// Where the directory is, and what its name begins with; the process's number follows.
-const PREFIX: &str = "/dev/shm/bulkhead-bench-";
+pub const PREFIX: &str = "/dev/shm/bulkhead-bench-";
 
 /// Removes what benchmarks have left behind that were killed.
 fn forget_the_dead() {
