@@ -1,6 +1,7 @@
 //! Every whole-program test, in one binary: each module is a topic.
 
 mod accounts;
+mod bad_input;
 mod binaries;
 mod clients;
 mod commands;
@@ -14,6 +15,7 @@ mod policy_commands;
 mod redundancy;
 mod resilience;
 mod secrets;
+mod transcripts;
 mod transfers;
 
 use bulkhead_tests::hostile_worker;
@@ -27,6 +29,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let tests = [
         accounts::tests(),
+        bad_input::tests(),
         binaries::tests(),
         clients::tests(),
         commands::tests(),
@@ -40,6 +43,7 @@ fn main() {
         redundancy::tests(),
         resilience::tests(),
         secrets::tests(),
+        transcripts::tests(),
         transfers::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit();

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
 };
 
 use super::{Account, PATIENCE};
@@ -32,6 +32,11 @@ impl ControlConnection {
     /// Connects and reads nothing.
     pub fn connect(server: SocketAddr) -> ControlConnection {
         ControlConnection::adopt(TcpStream::connect_timeout(&server, PATIENCE).unwrap())
+    }
+
+    /// As [`ControlConnection::connect`], from an address of the client's choice.
+    pub fn connect_from(own: IpAddr, server: SocketAddr) -> ControlConnection {
+        ControlConnection::adopt(connect_from(own, server))
     }
 
     /// Makes a control connection of a socket.
@@ -183,4 +188,14 @@ impl ControlConnection {
             _ => Err(no_reply()),
         }
     }
+}
+
+/// Connects from an address of the client's choice; every one of 127.0.0.0/8 is there.
+pub fn connect_from(own: IpAddr, to: SocketAddr) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let family = if own.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket(family, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddr::new(own, 0)).unwrap();
+    connect(&socket, &to).unwrap();
+    TcpStream::from(socket)
 }

@@ -62,15 +62,8 @@ impl I2ftpServer {
     /// Moves the service into TLS, with a certificate made for it.
     pub fn inside_tls(server: Server) -> Server {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        server.write_configuration();
-        let directory = server.path("tls");
-        std::fs::create_dir(&directory).unwrap();
-        let place = directory.to_str().unwrap();
-        let made = server.bulkhead(&["certificate", "--directory", place, "localhost"]);
-        assert!(made.status.success(), "{made:?}");
         server
-            .with("tls.certificate", &format!("{:?}", directory.join("certificate.pem")))
-            .with("tls.private_key", &format!("{:?}", directory.join("private_key.pem")))
+            .with_certificate()
             .with("i2ftp.plain", "false")
             .with("i2ftp.tls_port", &free.to_string())
     }

@@ -3,9 +3,11 @@
 mod account;
 mod control_connection;
 mod i2ftp;
+mod namespace;
 mod process;
 mod server;
 mod settings;
+mod transcript;
 mod trial;
 
 use std::{
@@ -14,15 +16,17 @@ use std::{
 };
 
 pub use account::Account;
-pub use control_connection::{ControlConnection, Reply};
+pub use control_connection::{ControlConnection, Reply, connect_from};
 pub use i2ftp::{
     I2ftpClient, I2ftpReply, I2ftpServer, KEY_HEX as I2FTP_KEY_HEX, key as i2ftp_key,
     now as i2ftp_now,
 };
+pub use namespace::in_namespaces;
 pub use process::Process;
 pub use server::Server;
 pub use settings::Settings;
-pub use trial::{needs_program, needs_root, test};
+pub use transcript::{Answered, Transcript, fits};
+pub use trial::{needing_program, needs_ipv6, needs_program, needs_root, test};
 
 /// How long anything in these tests may take before it counts as failed. Far more than it takes,
 /// because the machine may be busy.

@@ -73,6 +73,18 @@ impl Server {
         self
     }
 
+    /// Makes a certificate for `localhost` and configures TLS with it.
+    pub fn with_certificate(self) -> Server {
+        self.write_configuration();
+        let directory = self.path("tls");
+        fs::create_dir(&directory).unwrap();
+        let place = directory.to_str().unwrap();
+        let made = self.bulkhead(&["certificate", "--directory", place, "localhost"]);
+        assert!(made.status.success(), "{made:?}");
+        self.with("tls.certificate", &format!("{:?}", directory.join("certificate.pem")))
+            .with("tls.private_key", &format!("{:?}", directory.join("private_key.pem")))
+    }
+
     /// Starts the server and waits until it listens.
     pub fn run(mut self) -> Server {
         self.launch();

@@ -1,0 +1,113 @@
+//! Every command of the server in transcripts: as it should be and as it should not, byte for byte.
+//! A command that HELP names and no transcript succeeds or fails with is a failed test.
+
+use std::collections::BTreeSet;
+
+use bulkhead_tests::harness::{Answered, Server, Transcript, fits, test};
+use libtest_mimic::{Failed, Trial};
+
+macro_rules! transcripts {
+    ($($name:literal),* $(,)?) => {
+        /// Each topic and its transcript.
+        const TRANSCRIPTS: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../transcripts/", $name, ".txt")))),*];
+    };
+}
+
+transcripts![
+    "administrator",
+    "data_connections",
+    "directories",
+    "files",
+    "listings",
+    "login",
+    "parameters",
+    "read_only",
+    "second_factor",
+    "server",
+    "site",
+    "sums",
+    "tls",
+    "transfers",
+    "write_only",
+];
+
+/// Commands that nothing makes succeed: with TLS there is nothing for them to do (RFC 4217
+/// sections 4 and 5).
+const ALWAYS_REFUSED: [&str; 5] = ["CCC", "ADAT", "MIC", "CONF", "ENC"];
+/// Commands that succeed only inside TLS, which a transcript does not speak; the tests of TLS do.
+const INSIDE_TLS: [&str; 2] = ["PBSZ", "PROT"];
+
+pub fn tests() -> Vec<Trial> {
+    let played = TRANSCRIPTS.iter().map(|&(name, text)| {
+        Trial::test(format!("transcripts::{name}"), move || -> Result<(), Failed> {
+            Transcript::read(name, text).play();
+            Ok(())
+        })
+    });
+    let mut tests: Vec<Trial> = played.collect();
+    tests.push(test("transcripts::every_command_is_seen_to_succeed_and_to_fail", coverage));
+    tests.push(test("transcripts::a_transcript_is_read_as_it_is_written", reading));
+    tests
+}
+
+fn coverage() {
+    let answered: BTreeSet<Answered> = TRANSCRIPTS
+        .iter()
+        .flat_map(|(name, text)| Transcript::read(name, text).answered())
+        .collect();
+    let seen = |command: &str, positive: bool| {
+        answered.contains(&Answered { command: command.to_owned(), positive })
+    };
+    let server = Server::start();
+    let mut control = server.log_in("alice");
+    let help = control.command("HELP", 214);
+    let [_, names @ .., _] = help.lines.as_slice() else { panic!("{help:?}") };
+    let mut commands: Vec<String> =
+        names.iter().flat_map(|line| line.split_whitespace()).map(str::to_owned).collect();
+    let site = control.command("SITE HELP", 214);
+    commands.extend(site.lines.iter().filter_map(|line| {
+        let name = line.trim_start().strip_prefix("SITE ")?.split(' ').next()?;
+        Some(format!("SITE {name}"))
+    }));
+    assert!(commands.len() > 70, "HELP names few commands: {commands:?}");
+    let mut missing = Vec::new();
+    for command in &commands {
+        let refused = ALWAYS_REFUSED.contains(&command.as_str());
+        assert!(!(refused && seen(command, true)), "{command} succeeds, though it cannot");
+        if !(refused || INSIDE_TLS.contains(&command.as_str()) || seen(command, true)) {
+            missing.push(format!("{command} does not succeed"));
+        }
+        if !seen(command, false) {
+            missing.push(format!("{command} does not fail"));
+        }
+    }
+    assert!(missing.is_empty(), "in no transcript: {missing:?}");
+    // The server says so itself: what HELP does not name is no command.
+    let known = |answered: &Answered| commands.contains(&answered.command);
+    let unknown: Vec<&Answered> =
+        answered.iter().filter(|each| each.positive && !known(each)).collect();
+    assert!(unknown.is_empty(), "HELP does not name {unknown:?}");
+}
+
+fn reading() {
+    for (pattern, bytes, expected) in [
+        ("abc", "abc", true),
+        ("abc", "abcd", false),
+        ("a*c", "abbc", true),
+        ("a*c", "abb", false),
+        ("*b*", "abc", true),
+        ("a*bc*d", "abcbcd", true),
+        ("a*", "a", true),
+        ("a*a", "a", false),
+    ] {
+        assert_eq!(fits(pattern.as_bytes(), bytes.as_bytes()), expected, "{pattern} {bytes}");
+    }
+    let text = "C: RETR a\nS: 150 Opening.\nS: 426 Aborted.\nC: SITE IDLE x\nS: 501 No.\n";
+    let answered = Transcript::read("text", text).answered();
+    let counts = |command: &str, positive| {
+        answered.contains(&Answered { command: command.to_owned(), positive })
+    };
+    assert!(counts("RETR", true) && !counts("RETR", false));
+    assert!(counts("SITE IDLE", false) && counts("SITE", false) && !counts("SITE", true));
+}
