@@ -4,9 +4,12 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    process::{Child, Command},
 };
 
-use bulkhead_tests::harness::{ControlConnection, Server, eventually, patterned, test};
+use bulkhead_tests::harness::{
+    ControlConnection, Server, eventually, needs_program, patterned, test,
+};
 use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
 
@@ -15,6 +18,12 @@ pub fn tests() -> Vec<Trial> {
         test("resilience::a_killed_session_stops_nobody_elses_transfer", || kill("session")),
         test("resilience::a_killed_gate_stops_nobody_elses_transfer", || kill("gate")),
         test("resilience::a_killed_helper_stops_no_transfer_and_comes_back", || kill("helper")),
+        needs_program(
+            "resilience::a_killed_keeper_stops_no_transfer_and_comes_back",
+            "curl",
+            kill_keeper,
+        ),
+        test("resilience::a_killed_authenticator_fails_its_login_alone", kill_authenticator),
         test("resilience::a_killed_supervisor_takes_everything_with_it", kill_supervisor),
         test("resilience::counts_are_exact_after_500_connections_that_end_in_every_way", counts),
         test("resilience::a_full_server_says_421_and_recovers", full),
@@ -29,13 +38,7 @@ const LARGE: usize = 24 << 20;
 fn kill(word: &str) {
     let server = Server::new().with_account("alice", &[]).with_account("bob", &[]).run();
     let bytes = patterned(LARGE);
-    server.account("bob").put("large", &bytes);
-    let mut bob = server.log_in("bob");
-    bob.command("TYPE I", 200);
-    let mut data = bob.passive();
-    bob.command("RETR large", 150);
-    let mut got = vec![0; LARGE / 4];
-    data.read_exact(&mut got).unwrap();
+    let (mut bob, mut data, mut got) = begin_download(&server, &bytes);
 
     let mut alice = server.log_in("alice");
     let mut victims = server.processes_of(word);
@@ -69,6 +72,116 @@ fn kill(word: &str) {
     }
     drop((alice, bob));
     server.expect_idle();
+}
+
+/// A download of bob's that has begun and waits for its client.
+fn begin_download(server: &Server, bytes: &[u8]) -> (ControlConnection, TcpStream, Vec<u8>) {
+    server.account("bob").put("large", bytes);
+    let mut bob = server.log_in("bob");
+    bob.command("TYPE I", 200);
+    let mut data = bob.passive();
+    bob.command("RETR large", 150);
+    let mut got = vec![0; bytes.len() / 4];
+    data.read_exact(&mut got).unwrap();
+    (bob, data, got)
+}
+
+fn kill_keeper() {
+    let server =
+        Server::new().with_account("alice", &[]).with_account("bob", &[]).with_certificate().run();
+    let bytes = patterned(LARGE);
+    server.account("alice").put("large", &bytes);
+    let (mut bob, mut data, mut got) = begin_download(&server, &bytes);
+    // Load: transfers under TLS, slow enough to be under way when the keeper dies.
+    let url = format!("ftp://alice:alice-secret-1@{}/", server.address());
+    let curl = |rest: &[&str]| {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--ssl-reqd", "--insecure", "--max-time", "60"]);
+        curl.args(rest).env("HOME", "/nonexistent");
+        curl
+    };
+    let down = |number: usize| server.path(&format!("down-{number}"));
+    let clients: Vec<Child> = (0..4)
+        .map(|number| {
+            let target = down(number).display().to_string();
+            let large = format!("{url}large");
+            curl(&["--limit-rate", "12M", "-o", &target, &large]).spawn().unwrap()
+        })
+        .collect();
+    eventually("every client to have received something", || {
+        let begun = |number| std::fs::metadata(down(number)).is_ok_and(|file| file.len() > 0);
+        (0..4).all(begun).then_some(())
+    });
+    let [keeper] = server.processes_of("keeper").try_into().unwrap();
+    keeper.signal(Signal::SIGKILL);
+    server.expect_event("process-died", |event| {
+        event["role"] == "keeper" && event["pid"] == keeper.pid
+    });
+    // New handshakes are made again, and those that were made go on.
+    eventually("a new client to be served under TLS", || {
+        let listed = curl(&["--list-only", &url]).output().unwrap();
+        (listed.stdout == b"large\n").then_some(())
+    });
+    server.expect_event("process-started", |event| event["role"] == "keeper");
+    for (number, mut client) in clients.into_iter().enumerate() {
+        assert!(client.wait().unwrap().success(), "client {number}");
+        assert!(std::fs::read(down(number)).unwrap() == bytes, "client {number}");
+    }
+    data.read_to_end(&mut got).unwrap();
+    bob.expect(226);
+    assert!(got == bytes, "bob's download was disturbed");
+    assert_eq!(server.processes_of("keeper").len(), 1);
+    drop(bob);
+    server.expect_idle();
+}
+
+/// Kills the first process that is seen to judge one of many passwords. Whether a login failed.
+fn kill_one_authenticator(server: &Server) -> bool {
+    let mut clients: Vec<ControlConnection> = (0..8).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.command("USER alice", 331);
+        client.send("PASS alice-secret-1");
+    }
+    eventually("an authenticator to be killed", || {
+        let judging = server.processes_of("authenticator");
+        let victim = nix::unistd::Pid::from_raw(judging.first()?.pid);
+        nix::sys::signal::kill(victim, Signal::SIGKILL).ok()
+    });
+    let mut failed = 0;
+    for client in &mut clients {
+        match client.reply().unwrap().code {
+            230 => {}
+            // The server is at fault, and says so: this is no wrong password.
+            421 => {
+                client.expect_end();
+                failed += 1;
+            }
+            code => panic!("{code} to a login"),
+        }
+    }
+    assert!(failed <= 1, "{failed} logins failed with one process");
+    failed == 1
+}
+
+fn kill_authenticator() {
+    let server = Server::new().with_account("alice", &[]).with_account("bob", &[]).run();
+    let bytes = patterned(LARGE);
+    let (mut bob, mut data, mut got) = begin_download(&server, &bytes);
+    // A process that dies with its verdict said has failed nobody: then another one is tried.
+    assert!((0..20).any(|_| kill_one_authenticator(&server)), "no login has failed");
+    server.expect_event("login-impossible", |event| {
+        event["message"].as_str().is_some_and(|text| text.contains("authenticator"))
+    });
+    assert!(server.events("login-failed").is_empty(), "nobody is to blame for it");
+    data.read_to_end(&mut got).unwrap();
+    bob.expect(226);
+    assert!(got == bytes, "bob's download was disturbed");
+    drop(bob);
+    server.expect_idle();
+    eventually("no authenticator to be left", || {
+        server.processes_of("authenticator").is_empty().then_some(())
+    });
+    server.log_in("alice").command("NOOP", 200);
 }
 
 fn kill_supervisor() {
@@ -183,14 +296,7 @@ fn per_address() {
     let mut refused = ControlConnection::connect(server.address());
     refused.expect(421);
     // Another address of this host has its own places.
-    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
-    use std::os::fd::AsRawFd;
-    let flags = SockFlag::SOCK_CLOEXEC;
-    let other = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
-    bind(other.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 9, 0)).unwrap();
-    let SocketAddr::V4(address) = server.address() else { panic!("not IPv4") };
-    connect(other.as_raw_fd(), &SockaddrIn::from(address)).unwrap();
-    ControlConnection::adopt(TcpStream::from(other)).expect(220);
+    ControlConnection::connect_from([127, 0, 0, 9].into(), server.address()).expect(220);
 }
 
 fn drain() {

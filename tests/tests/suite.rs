@@ -5,18 +5,22 @@ mod bad_input;
 mod binaries;
 mod clients;
 mod commands;
+mod example_configuration;
 mod first_light;
 mod hostile_workers;
 mod i2ftp;
 mod i2ftp_python;
 mod identities;
+mod limits;
 mod penalties;
 mod policy_commands;
 mod redundancy;
 mod resilience;
 mod secrets;
+mod space;
 mod transcripts;
 mod transfers;
+mod trying;
 
 use bulkhead_tests::hostile_worker;
 use libtest_mimic::Arguments;
@@ -33,18 +37,22 @@ fn main() {
         binaries::tests(),
         clients::tests(),
         commands::tests(),
+        example_configuration::tests(),
         first_light::tests(),
         hostile_workers::tests(),
         i2ftp::tests(),
         i2ftp_python::tests(),
         identities::tests(),
+        limits::tests(),
         penalties::tests(),
         policy_commands::tests(),
         redundancy::tests(),
         resilience::tests(),
         secrets::tests(),
+        space::tests(),
         transcripts::tests(),
         transfers::tests(),
+        trying::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit();
 }

@@ -3,10 +3,12 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use bulkhead_tests::harness::{ControlConnection, Server, patterned, test};
+use bulkhead_tests::harness::{
+    ControlConnection, Server, connect_from, eventually, needs_root, patterned, test,
+};
 use libtest_mimic::Trial;
 
 /// More than the buffers of a connection hold.
@@ -19,18 +21,16 @@ pub fn tests() -> Vec<Trial> {
         test("transfers::abor_stops_a_transfer_that_waits_for_its_connection", abor_waiting),
         test("transfers::commands_are_answered_or_wait_while_data_moves", commands_meanwhile),
         test("transfers::a_client_that_closes_early_is_told", closes_early),
+        test("transfers::an_upload_that_is_reset_is_not_complete", reset_upload),
         test("transfers::an_upload_that_never_connects_touches_nothing", never_connects),
         test("transfers::a_stranger_on_the_passive_port_changes_nothing", strangers),
         test("transfers::a_refused_active_connection_is_a_425", active_refused),
         test("transfers::only_files_are_sent", only_files),
+        needs_root("transfers::a_device_is_neither_sent_nor_written", device),
         test("transfers::text_is_converted_and_never_corrupted", text),
         test("transfers::append_and_unique_names", append_and_unique),
         test("transfers::atomic_uploads_appear_whole_or_not_at_all", atomic),
         test("transfers::listings_of_directories_files_and_patterns", listings),
-        test("transfers::rates_are_kept", rates),
-        test("transfers::a_stalled_data_connection_is_found", stalled),
-        test("transfers::an_idle_client_is_told_and_closed", idle),
-        test("transfers::a_limit_on_file_size_is_kept", file_size),
         test("transfers::two_thousand_small_files_each_way", many_small),
     ]
 }
@@ -48,10 +48,9 @@ fn abor_download() {
     let data = control.passive();
     control.command("RETR large", 150);
     std::thread::sleep(Duration::from_millis(200));
-    let start = Instant::now();
+    // Nothing else would end it: the time-out of a stalled transfer is minutes.
     control.command("ABOR", 426);
     control.expect(226);
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     drop(data);
     control.command("NOOP", 200);
     control.command("ABOR", 226);
@@ -128,6 +127,27 @@ fn closes_early() {
     server.expect_idle();
 }
 
+fn reset_upload() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    let mut control = binary(&server);
+    let mut data = control.passive();
+    control.command("STOR part", 150);
+    data.write_all(&patterned(100_000)).unwrap();
+    // It stops in the middle, and what it says last is a reset.
+    eventually("the first bytes to arrive", || {
+        (std::fs::metadata(alice.path("part")).ok()?.len() == 100_000).then_some(())
+    });
+    let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+    nix::sys::socket::setsockopt(&data, nix::sys::socket::sockopt::Linger, &linger).unwrap();
+    drop(data);
+    control.expect(426);
+    server.expect_event("transfer", |event| {
+        event["path"] == "/part" && event["complete"] == false && event["bytes"] == 100_000
+    });
+    control.command("NOOP", 200);
+}
+
 fn never_connects() {
     let server = Server::new().with("accept_timeout", "1").with_account("alice", &[]).run();
     let alice = server.account("alice");
@@ -149,7 +169,8 @@ fn strangers() {
     let port: u16 = text.split('|').nth(3).unwrap().parse().unwrap();
     let passive = SocketAddr::new(server.address().ip(), port);
     // Strangers come from another address of the loopback network.
-    let strangers: Vec<TcpStream> = (0..5).map(|_| connect_from("127.0.0.9", passive)).collect();
+    let strangers: Vec<TcpStream> =
+        (0..5).map(|_| connect_from([127, 0, 0, 9].into(), passive)).collect();
     control.send("RETR a");
     let mut data = TcpStream::connect(passive).unwrap();
     control.expect(150);
@@ -168,14 +189,6 @@ fn strangers() {
     let mut stale = TcpStream::connect((server.address().ip(), port)).unwrap();
     assert_eq!(control.download("RETR a"), b"x");
     assert!(!matches!(stale.read(&mut [0]), Ok(1..)), "a stale connection was served");
-}
-
-fn connect_from(own: &str, to: SocketAddr) -> TcpStream {
-    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    bind(&socket, &format!("{own}:0").parse::<SocketAddr>().unwrap()).unwrap();
-    connect(&socket, &to).unwrap();
-    TcpStream::from(socket)
 }
 
 fn active_refused() {
@@ -206,6 +219,19 @@ fn only_files() {
         let port = control.command("EPSV", 229).text().split('|').nth(3).unwrap().parse().unwrap();
         let _data = TcpStream::connect((server.address().ip(), port)).unwrap();
         control.command(&format!("STOR {name}"), 550);
+    }
+}
+
+fn device() {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    let server = Server::start();
+    let alice = server.account("alice");
+    let everybody = Mode::from_bits_truncate(0o666);
+    mknod(&alice.path("null"), SFlag::S_IFCHR, everybody, makedev(1, 3)).unwrap();
+    let mut control = binary(&server);
+    control.command("EPSV", 229);
+    for line in ["RETR null", "STOR null", "APPE null", "HASH null", "SIZE null"] {
+        control.command(line, 550);
     }
 }
 
@@ -315,80 +341,6 @@ fn listings() {
     let names: std::collections::BTreeSet<&str> = list.lines().collect();
     assert_eq!((names.len(), list.lines().count()), (5000, 5000));
     assert_eq!(String::from_utf8(control.download("LIST many")).unwrap().lines().count(), 5000);
-}
-
-fn rates() {
-    let server = Server::new()
-        .with("max_upload_rate", "2000000")
-        .with("max_download_rate", "1000000")
-        .with_account("alice", &[])
-        .run();
-    server.account("alice").put("file", &patterned(3_000_000));
-    let mut control = binary(&server);
-    let start = Instant::now();
-    assert_eq!(control.download("RETR file").len(), 3_000_000);
-    let took = start.elapsed().as_secs_f64();
-    assert!((2.8..3.3).contains(&took), "3 MB at 1 MB/s took {took} s");
-    let start = Instant::now();
-    control.upload("STOR up", &patterned(4_000_000));
-    let took = start.elapsed().as_secs_f64();
-    assert!((1.8..2.3).contains(&took), "4 MB at 2 MB/s took {took} s");
-    let data = control.passive();
-    control.command("RETR file", 150);
-    let start = Instant::now();
-    control.command("ABOR", 426);
-    control.expect(226);
-    assert!(start.elapsed() < Duration::from_millis(500));
-    drop(data);
-}
-
-fn stalled() {
-    let server = Server::new().with("idle_data_timeout", "1").with_account("alice", &[]).run();
-    server.account("alice").put("large", &patterned(LARGE));
-    let mut control = binary(&server);
-    let data = control.passive();
-    control.command("RETR large", 150);
-    control.expect(426);
-    drop(data);
-    let data = control.passive();
-    control.command("STOR slow", 150);
-    control.expect(426);
-    drop(data);
-    control.command("NOOP", 200);
-}
-
-fn idle() {
-    let server = Server::new().with("idle_ctrl_timeout", "1").with_account("alice", &[]).run();
-    let mut control = server.log_in("alice");
-    control.expect(421);
-    control.expect_end();
-    let mut control = server.connect();
-    control.expect(421);
-    control.expect_end();
-    // The timer rests while data moves.
-    let mut control = server.log_in("alice");
-    control.command("TYPE I", 200);
-    let mut data = control.passive();
-    control.command("STOR slow", 150);
-    for _ in 0..4 {
-        data.write_all(b"x").unwrap();
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    drop(data);
-    control.expect(226);
-    control.command("NOOP", 200);
-}
-
-fn file_size() {
-    let server = Server::new().with("limits.file_size", "1000").with_account("alice", &[]).run();
-    let mut control = binary(&server);
-    control.upload("STOR small", &patterned(1000));
-    let mut data = control.passive();
-    control.command("STOR big", 150);
-    data.write_all(&patterned(1001)).unwrap();
-    drop(data);
-    control.expect(552);
-    control.command("ALLO 1001", 552);
 }
 
 fn many_small() {
