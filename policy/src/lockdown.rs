@@ -1,6 +1,7 @@
 //! The one place where a process takes its rights away, in a fixed order.
 
 use std::{
+    ffi::CString,
     os::fd::{AsFd, OwnedFd},
     path::Path,
 };
@@ -175,6 +176,12 @@ fn limit(policy: &Policy) -> Result<(), LockdownFailure> {
 fn process_state(policy: &Policy) -> Result<(), LockdownFailure> {
     let failed =
         |what: &str, e: rustix::io::Errno| failure("process", format!("{what} cannot be set: {e}"));
+    if policy.role != Role::Supervisor {
+        // A child was executed through a descriptor, whose number would be its name in the kernel's
+        // messages and in ps -o comm. The kernel cuts the name at 15 bytes (prctl(2)).
+        let name = CString::new(format!("bulkhead-{}", policy.role)).unwrap_or_default();
+        rustix::thread::set_name(&name).map_err(|e| failed("the name", e))?;
+    }
     // After the change of uid: the kernel resets both settings there.
     if !policy.process.dumpable.is {
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)

@@ -1,6 +1,6 @@
 //! Reading a directory as a stream: nobody needs it sorted, and clients sort themselves.
 
-use std::{ffi::CStr, mem::MaybeUninit, os::fd::OwnedFd};
+use std::{cell::Cell, ffi::CStr, mem::MaybeUninit, os::fd::OwnedFd};
 
 use rustix::fs::{AtFlags, RawDir, readlinkat_raw, statx};
 
@@ -9,7 +9,10 @@ use super::{
     metadata::Metadata,
 };
 
-/// Bytes of directory entries that are read at once.
+/// Bytes of directory entries that the first system call may return: a client sees the first names
+/// of a large directory at once.
+const FIRST_BATCH: usize = 4 * 1024;
+/// Bytes of directory entries that every further one may return.
 const BATCH: usize = 64 * 1024;
 /// Longest target of a symbolic link that is shown (PATH_MAX).
 const MAX_TARGET: usize = 4096;
@@ -31,6 +34,8 @@ impl DirectoryBuffer {
 #[derive(Debug)]
 pub struct Directory {
     fd: OwnedFd,
+    /// Bytes of entries that the next system call may return.
+    batch: Cell<usize>,
 }
 
 /// An entry of a directory that is being read; never `.` or `..`.
@@ -73,7 +78,7 @@ impl Entry<'_> {
 
 impl Directory {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Directory { fd }
+        Directory { fd, batch: Cell::new(FIRST_BATCH) }
     }
 
     /// Reads on: gives some entries (as many as one system call returns) to `each`. Whether there
@@ -87,16 +92,18 @@ impl Directory {
         mut each: impl FnMut(&Entry<'_>) -> Result<(), E>,
     ) -> Result<bool, E> {
         buffer.entries.clear();
-        buffer.entries.reserve_exact(BATCH);
+        let batch = self.batch.replace(BATCH);
+        buffer.entries.reserve_exact(batch);
         let spare: &mut [MaybeUninit<u8>] = buffer.entries.spare_capacity_mut();
-        let mut batch = RawDir::new(&self.fd, spare);
-        while let Some(entry) = batch.next() {
+        let spare = spare.get_mut(..batch).unwrap_or_default();
+        let mut entries = RawDir::new(&self.fd, spare);
+        while let Some(entry) = entries.next() {
             let entry = entry.map_err(FileError::from)?;
             let name = entry.file_name();
             if name != c"." && name != c".." {
                 each(&Entry { directory: &self.fd, name })?;
             }
-            if batch.is_buffer_empty() {
+            if entries.is_buffer_empty() {
                 return Ok(true);
             }
         }

@@ -11,7 +11,7 @@ use crate::{
 use super::{DataConnection, Job, Outcome, Scratch, Step, Transfer};
 
 /// Bytes of lines after which the rest of the world is looked at: small listings end before.
-const LARGE: usize = 16 * 1024;
+const LARGE: usize = 4 * 1024;
 
 /// How entries are written.
 #[derive(Debug)]
