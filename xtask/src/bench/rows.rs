@@ -1,6 +1,7 @@
 //! What is measured.
 
 use std::{
+    sync::{Arc, Barrier},
     thread,
     time::{Duration, Instant},
 };
@@ -214,12 +215,16 @@ fn parallel(running: &Running, _: &Tree, login: Login) -> Done<Vec<Value>> {
     let mut times: Vec<Duration> = Vec::new();
     let mut bytes = 0;
     let (cpu, wall) = cpu(running, || {
-        let start = Instant::now();
+        // All of them ask at the same moment: a thread that is started late is no slow download.
+        let begin = Arc::new(Barrier::new(clients.len()));
         let threads: Vec<_> = clients
             .into_iter()
             .map(|mut client| {
+                let begin = begin.clone();
                 thread::spawn(move || {
                     let mut buffer = vec![0; 1 << 16];
+                    begin.wait();
+                    let start = Instant::now();
                     let received = client.receive("RETR part", &mut buffer)?;
                     Ok::<_, String>((received.bytes, start.elapsed()))
                 })
