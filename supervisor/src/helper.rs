@@ -17,16 +17,11 @@ use ipc::{
 };
 
 use crate::{
+    boot::{Beginner, BootError, Booted, Dead, Pauses, boot, replace},
     children::Child,
-    pool::{BOOT_PATIENCE, BootError},
     server::Server,
     wire::AsyncChannel,
 };
-
-/// First and longest pause before a dead helper is replaced.
-const RESTART_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-/// A helper that lived this long died of something new: the pauses begin anew.
-const LONG_LIFE: Duration = Duration::from_secs(30);
 
 type HelperChannel = AsyncChannel<SupervisorToHelper, HelperToSupervisor>;
 
@@ -88,21 +83,18 @@ impl HelperLink {
 /// # Errors
 /// When it cannot be started, or cannot raise its sandbox.
 pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
-    let failed = |reason: &dyn std::fmt::Display| BootError::start("helper", reason);
-    let (child, channel): (_, HelperChannel) = server
-        .children
-        .start(&server.programs.helper, "bulkhead-helper", &[])
-        .map_err(|e| failed(&e))?;
-    let boot = SupervisorToHelper::Boot {
+    let beginner = Beginner {
+        role: "helper",
+        program: &server.programs.helper,
+        title: "bulkhead-helper",
+        arguments: &[],
+    };
+    let first = SupervisorToHelper::Boot {
         confinement: server.confinement(&server.config().identities.helper),
         from_port_20: server.config().active_from_port_20,
     };
-    channel.send(&boot, &[]).await.map_err(|e| failed(&e))?;
-    let answer = tokio::time::timeout(BOOT_PATIENCE, channel.recv())
-        .await
-        .map_err(|_| failed(&"it did not get ready in time"))?
-        .map_err(|e| failed(&e))?;
-    match answer.message {
+    let Booted { child, channel, answer } = boot(&server.children, beginner, first).await?;
+    match answer {
         HelperToSupervisor::Ready { report, low_ports } => {
             let link = &server.helper;
             link.pid.set(child.pid());
@@ -112,51 +104,28 @@ pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
             Ok(child)
         }
         HelperToSupervisor::Failed(failure) => Err(BootError::Lockdown { role: "helper", failure }),
-        HelperToSupervisor::Violation { .. } => Err(failed(&"it spoke out of turn")),
+        HelperToSupervisor::Violation { .. } => Err(BootError::out_of_turn("helper")),
     }
 }
 
 /// Listens to the helper, and replaces it when it dies, until the server ends.
 pub async fn watch(server: Rc<Server>, mut child: Child) {
-    let mut pause = RESTART_PAUSES.0;
+    let mut pauses = Pauses::new();
     loop {
-        let born = tokio::time::Instant::now();
         let cause = listen(&server).await;
         *server.helper.channel.borrow_mut() = None;
         *server.helper.report.borrow_mut() = None;
-        let ended = child.wait_or_kill(Duration::from_millis(200)).await;
+        let how = child.wait_or_kill(Duration::from_millis(200)).await;
         if server.ending() {
             return;
         }
-        tracing::error!(
-            event = "process-died",
-            role = "helper",
-            pid = child.pid(),
-            how = %ended,
-            cause,
-            "the helper died; starting another one"
-        );
-        server.counters.violation();
-        if born.elapsed() > LONG_LIFE {
-            pause = RESTART_PAUSES.0;
-        }
-        loop {
-            tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2).min(RESTART_PAUSES.1);
-            match start(&server).await {
-                Ok(new) => {
-                    child = new;
-                    break;
-                }
-                Err(e) => tracing::error!(event = "process-failed", role = "helper", "{e}"),
-            }
-        }
-        tracing::info!(
-            event = "process-started",
-            role = "helper",
-            pid = child.pid(),
-            "the helper runs again"
-        );
+        let dead = Dead { role: "helper", pid: child.pid(), how, cause };
+        let start_again = async || {
+            let child = start(&server).await?;
+            let pid = child.pid();
+            Ok((child, pid))
+        };
+        child = replace(&server, dead, &mut pauses, start_again).await;
     }
 }
 

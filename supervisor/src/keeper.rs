@@ -23,9 +23,9 @@ use ipc::{
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
+    boot::{BOOT_PATIENCE, Beginner, BootError, Booted, Dead, Pauses, boot, replace},
     children::Child,
     config::Config,
-    pool::{BOOT_PATIENCE, BootError},
     server::Server,
     wire::AsyncChannel,
 };
@@ -33,8 +33,6 @@ use crate::{
 /// Signatures one channel may have: one handshake of the control connection, and as many of data
 /// connections as a session without resumption needs. The keeper limits the rate as well.
 const SIGNATURES_PER_CHANNEL: u32 = 10_000;
-/// Pause before a dead keeper is replaced: new handshakes work again within a second.
-const RESTART_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 type KeeperChannel = AsyncChannel<SupervisorToKeeper, KeeperToSupervisor>;
 
@@ -81,15 +79,17 @@ impl KeeperLink {
 /// When it cannot be started or cannot raise its sandbox, or when a key cannot be loaded.
 pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
     let failed = |reason: &dyn std::fmt::Display| BootError::start("keeper", reason);
-    let (child, channel): (_, KeeperChannel) = server
-        .children
-        .start(&server.programs.own, "bulkhead", &["keeper"])
-        .map_err(|e| failed(&e))?;
-    let boot = SupervisorToKeeper::Boot {
+    let beginner = Beginner {
+        role: "keeper",
+        program: &server.programs.own,
+        title: "bulkhead",
+        arguments: &["keeper"],
+    };
+    let first = SupervisorToKeeper::Boot {
         confinement: server.confinement(&server.config().identities.keeper),
     };
-    channel.send(&boot, &[]).await.map_err(|e| failed(&e))?;
-    let report = match receive(&channel).await.map_err(|e| failed(&e))? {
+    let Booted { child, channel, answer } = boot(&server.children, beginner, first).await?;
+    let report = match answer {
         KeeperToSupervisor::Ready { report, memory_locked } => {
             if !memory_locked {
                 tracing::warn!(
@@ -106,7 +106,7 @@ pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
         }
         KeeperToSupervisor::Loaded { .. }
         | KeeperToSupervisor::NotLoaded { .. }
-        | KeeperToSupervisor::Violation { .. } => return Err(failed(&"it spoke out of turn")),
+        | KeeperToSupervisor::Violation { .. } => return Err(BootError::out_of_turn("keeper")),
     };
     let certificates = load_all(server, &channel).await.map_err(|e| failed(&e))?;
     let client_ca = match server.config().tls.as_ref().and_then(|tls| tls.client_ca.as_deref()) {
@@ -229,37 +229,19 @@ pub async fn watch(server: Rc<Server>, mut child: Child) {
     let channel = server.keeper.channel.borrow().clone();
     let Some(channel) = channel else { return };
     let cause = listen(&server, &channel).await;
-    let ended = child.wait_or_kill(Duration::from_millis(200)).await;
+    let how = child.wait_or_kill(Duration::from_millis(200)).await;
     let current = server.keeper.channel.borrow().clone();
     if server.ending() || !current.is_some_and(|current| Rc::ptr_eq(&current, &channel)) {
         return;
     }
     *server.keeper.channel.borrow_mut() = None;
     *server.keeper.report.borrow_mut() = None;
-    tracing::error!(
-        event = "process-died",
-        role = "keeper",
-        pid = child.pid(),
-        how = %ended,
-        cause,
-        "the keeper died; starting another one"
-    );
-    server.counters.violation();
-    let mut pause = RESTART_PAUSES.0;
-    loop {
-        tokio::time::sleep(pause).await;
-        pause = pause.saturating_mul(2).min(RESTART_PAUSES.1);
-        match renew_boxed(Rc::clone(&server)).await {
-            Ok(()) => break,
-            Err(e) => tracing::error!(event = "process-failed", role = "keeper", "{e}"),
-        }
-    }
-    tracing::info!(
-        event = "process-started",
-        role = "keeper",
-        pid = server.keeper.pid.get(),
-        "the keeper runs again"
-    );
+    let dead = Dead { role: "keeper", pid: child.pid(), how, cause };
+    let start_again = async || {
+        renew_boxed(Rc::clone(&server)).await?;
+        Ok(((), server.keeper.pid.get()))
+    };
+    replace(&server, dead, &mut Pauses::new(), start_again).await;
 }
 
 /// `watch` and `renew` call each other; the box ends the recursion of their types.

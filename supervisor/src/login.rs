@@ -11,9 +11,8 @@ use ipc::{
 
 use crate::{
     account,
-    pool::{BOOT_PATIENCE, BootError},
+    boot::{Beginner, BootError, Booted, boot},
     server::Server,
-    wire::AsyncChannel,
 };
 
 /// Why an attempt got no verdict.
@@ -47,26 +46,21 @@ pub async fn judge(
     attempt: Attempt,
 ) -> Result<Verdict, AttemptError> {
     let _turn = server.authenticators.enter().await.ok_or(AttemptError::Crowded)?;
-    let failed = |reason: &dyn std::fmt::Display| BootError::start("authenticator", reason);
-    let (mut child, channel) = server
-        .children
-        .start(&server.programs.own, "bulkhead", &["authenticator"])
-        .map_err(|e| failed(&e))?;
-    let channel: AsyncChannel<SupervisorToAuthenticator, AuthenticatorToSupervisor> = channel;
-    let message = SupervisorToAuthenticator::Attempt {
+    let beginner = Beginner {
+        role: "authenticator",
+        program: &server.programs.own,
+        title: "bulkhead",
+        arguments: &["authenticator"],
+    };
+    let first = SupervisorToAuthenticator::Attempt {
         confinement: server.authenticator_confinement(),
         settings: server.config().auth_settings(),
         client,
         tls,
         attempt,
     };
-    channel.send(&message, &[]).await.map_err(|e| failed(&e))?;
-    drop(message);
-    let ready = tokio::time::timeout(BOOT_PATIENCE, channel.recv())
-        .await
-        .map_err(|_| failed(&"it did not get ready in time"))?
-        .map_err(|e| failed(&e))?;
-    match ready.message {
+    let Booted { mut child, channel, answer } = boot(&server.children, beginner, first).await?;
+    match answer {
         AuthenticatorToSupervisor::Ready(_) => {}
         AuthenticatorToSupervisor::Failed(failure) => {
             return Err(BootError::Lockdown { role: "authenticator", failure }.into());

@@ -6,6 +6,7 @@
 
 mod account;
 mod attempts;
+mod boot;
 mod census;
 mod certificate;
 mod children;

@@ -10,14 +10,17 @@ use std::{
 
 use ipc::{
     gate::{GateToSupervisor, SupervisorToGate},
-    process::{LockdownFailure, SandboxReport},
+    process::SandboxReport,
 };
 use tokio::sync::Notify;
 
-use crate::{children::Child, server::Server, wire::AsyncChannel};
+use crate::{
+    boot::{Beginner, BootError, Booted, boot},
+    children::Child,
+    server::Server,
+    wire::AsyncChannel,
+};
 
-/// How long a child may take from its start to `Ready`.
-pub const BOOT_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause after a gate could not be started, so that a failing host is not kept busy with failing.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
@@ -33,34 +36,6 @@ pub struct ReadyGate {
     pub channel: GateChannel,
     /// What it has raised.
     pub report: SandboxReport,
-}
-
-/// Why a child did not get ready.
-#[derive(Debug, thiserror::Error)]
-pub enum BootError {
-    /// It could not raise a layer of its sandbox.
-    #[error("the {role} cannot raise its sandbox layer \"{}\": {}", .failure.layer, .failure.reason)]
-    Lockdown {
-        /// Who.
-        role: &'static str,
-        /// The layer and the reason.
-        failure: LockdownFailure,
-    },
-    /// It could not be started, or ended before it was ready.
-    #[error("the {role} could not be started: {reason}")]
-    Start {
-        /// Who.
-        role: &'static str,
-        /// Why.
-        reason: String,
-    },
-}
-
-impl BootError {
-    /// A start that failed.
-    pub fn start(role: &'static str, reason: impl std::fmt::Display) -> BootError {
-        BootError::Start { role, reason: reason.to_string() }
-    }
 }
 
 /// The pool.
@@ -186,21 +161,18 @@ impl Drop for Waiting<'_> {
 /// # Errors
 /// When it cannot be started, or cannot raise its sandbox.
 pub async fn start(server: &Rc<Server>) -> Result<ReadyGate, BootError> {
-    let failed = |reason: &dyn std::fmt::Display| BootError::start("gate", reason);
-    let (child, channel): (_, GateChannel) = server
-        .children
-        .start(&server.programs.worker, "bulkhead-worker", &["gate"])
-        .map_err(|e| failed(&e))?;
-    let boot = SupervisorToGate::Boot {
+    let beginner = Beginner {
+        role: "gate",
+        program: &server.programs.worker,
+        title: "bulkhead-worker",
+        arguments: &["gate"],
+    };
+    let first = SupervisorToGate::Boot {
         confinement: server.confinement(&server.config().identities.gate),
         settings: server.gate_settings(),
     };
-    channel.send(&boot, &[]).await.map_err(|e| failed(&e))?;
-    let answer = tokio::time::timeout(BOOT_PATIENCE, channel.recv())
-        .await
-        .map_err(|_| failed(&"it did not get ready in time"))?
-        .map_err(|e| failed(&e))?;
-    match answer.message {
+    let Booted { child, channel, answer } = boot(&server.children, beginner, first).await?;
+    match answer {
         GateToSupervisor::Ready(report) => Ok(ReadyGate { child, channel, report }),
         GateToSupervisor::Failed(failure) => Err(BootError::Lockdown { role: "gate", failure }),
         GateToSupervisor::Authenticate { .. }
@@ -208,6 +180,6 @@ pub async fn start(server: &Rc<Server>) -> Result<ReadyGate, BootError> {
         | GateToSupervisor::I2ftpKnock { .. }
         | GateToSupervisor::I2ftpProof { .. }
         | GateToSupervisor::Handover { .. }
-        | GateToSupervisor::Closed(_) => Err(failed(&"it spoke out of turn")),
+        | GateToSupervisor::Closed(_) => Err(BootError::out_of_turn("gate")),
     }
 }

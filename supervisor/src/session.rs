@@ -10,8 +10,8 @@ use ipc::{
 };
 
 use crate::{
+    boot::{Beginner, BootError, Booted, boot},
     children::Child,
-    pool::{BOOT_PATIENCE, BootError},
     server::Server,
     wire::AsyncChannel,
 };
@@ -52,15 +52,15 @@ pub struct Occasion<'a> {
 /// # Errors
 /// When it cannot be started, cannot raise its sandbox, or its root cannot be opened.
 pub async fn start(server: &Rc<Server>, occasion: Occasion<'_>) -> Result<ReadySession, BootError> {
-    let failed = |reason: &dyn std::fmt::Display| BootError::start("session", reason);
     let Occasion { session, account, service, client, local, tls } = occasion;
-    let title = format!("bulkhead-worker: {}", account.name);
-    let (child, channel): (_, SessionChannel) = server
-        .children
-        .start(&server.programs.worker, &title, &["session"])
-        .map_err(|e| failed(&e))?;
+    let beginner = Beginner {
+        role: "session",
+        program: &server.programs.worker,
+        title: &format!("bulkhead-worker: {}", account.name),
+        arguments: &["session"],
+    };
     let config = server.config();
-    let boot = SessionBoot {
+    let first = SessionBoot {
         confinement: server.confinement(&account.identity),
         session,
         account: account.clone(),
@@ -75,12 +75,9 @@ pub async fn start(server: &Rc<Server>, occasion: Occasion<'_>) -> Result<ReadyS
             .then(|| config.i2ftp_settings())
             .flatten(),
     };
-    channel.send(&SupervisorToSession::Boot(Box::new(boot)), &[]).await.map_err(|e| failed(&e))?;
-    let answer = tokio::time::timeout(BOOT_PATIENCE, channel.recv())
-        .await
-        .map_err(|_| failed(&"it did not get ready in time"))?
-        .map_err(|e| failed(&e))?;
-    match answer.message {
+    let first = SupervisorToSession::Boot(Box::new(first));
+    let Booted { child, channel, answer } = boot(&server.children, beginner, first).await?;
+    match answer {
         SessionToSupervisor::Ready(report) => Ok(ReadySession { child, channel, report }),
         SessionToSupervisor::Failed(failure) => {
             Err(BootError::Lockdown { role: "session", failure })
@@ -92,6 +89,6 @@ pub async fn start(server: &Rc<Server>, occasion: Occasion<'_>) -> Result<ReadyS
         | SessionToSupervisor::IssueTicket { .. }
         | SessionToSupervisor::RedeemTicket { .. }
         | SessionToSupervisor::CloseTicket { .. }
-        | SessionToSupervisor::Closed(_) => Err(failed(&"it spoke out of turn")),
+        | SessionToSupervisor::Closed(_) => Err(BootError::out_of_turn("session")),
     }
 }

@@ -1,0 +1,162 @@
+//! How every child of the supervisor begins: it is started, told how to lock itself down, and waited
+//! for. And how the two that must always run, helper and keeper, begin again when they have died.
+
+use std::{rc::Rc, time::Duration};
+
+use ipc::{Message, process::LockdownFailure};
+
+use crate::{
+    children::{Child, Children, Ended, Program},
+    server::Server,
+    wire::AsyncChannel,
+};
+
+/// How long a child may take from its start to its first answer.
+pub const BOOT_PATIENCE: Duration = Duration::from_secs(10);
+/// First and longest pause before a dead process is replaced: after the first, new sessions and new
+/// handshakes work again at once; after the longest, a host where it cannot start stays usable.
+const RESTART_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// A process that lived this long died of something new: the pauses begin anew.
+const LONG_LIFE: Duration = Duration::from_secs(30);
+
+/// Why a child did not get ready.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// It could not raise a layer of its sandbox.
+    #[error("the {role} cannot raise its sandbox layer \"{}\": {}", .failure.layer, .failure.reason)]
+    Lockdown {
+        /// Who.
+        role: &'static str,
+        /// The layer and the reason.
+        failure: LockdownFailure,
+    },
+    /// It could not be started, or ended before it was ready.
+    #[error("the {role} could not be started: {reason}")]
+    Start {
+        /// Who.
+        role: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl BootError {
+    /// A start that failed.
+    pub fn start(role: &'static str, reason: impl std::fmt::Display) -> BootError {
+        BootError::Start { role, reason: reason.to_string() }
+    }
+
+    /// A child whose first answer was none to the first message.
+    pub fn out_of_turn(role: &'static str) -> BootError {
+        BootError::start(role, "it spoke out of turn")
+    }
+}
+
+/// What to start.
+#[derive(Debug)]
+pub struct Beginner<'a> {
+    /// Its role, for messages.
+    pub role: &'static str,
+    /// The program.
+    pub program: &'a Program,
+    /// What ps(1) shows first.
+    pub title: &'a str,
+    /// The words after it.
+    pub arguments: &'a [&'a str],
+}
+
+/// A child that has answered its first message.
+#[derive(Debug)]
+pub struct Booted<S, R> {
+    /// The process.
+    pub child: Child,
+    /// Its channel.
+    pub channel: AsyncChannel<S, R>,
+    /// What it answered: that it is locked down, or why it is not.
+    pub answer: R,
+}
+
+/// Starts a child, sends it its first message and waits for the answer. The message goes as soon as
+/// it is sent: an authenticator's has a password in it.
+///
+/// # Errors
+/// When it cannot be started, ends, or does not answer within [`BOOT_PATIENCE`].
+pub async fn boot<S: Message, R: Message>(
+    children: &Rc<Children>,
+    beginner: Beginner<'_>,
+    first: S,
+) -> Result<Booted<S, R>, BootError> {
+    let Beginner { role, program, title, arguments } = beginner;
+    let failed = |reason: &dyn std::fmt::Display| BootError::start(role, reason);
+    let (child, channel) =
+        children.start::<S, R>(program, title, arguments).map_err(|e| failed(&e))?;
+    channel.send(&first, &[]).await.map_err(|e| failed(&e))?;
+    drop(first);
+    let answer = tokio::time::timeout(BOOT_PATIENCE, channel.recv())
+        .await
+        .map_err(|_| failed(&"it did not get ready in time"))?
+        .map_err(|e| failed(&e))?
+        .message;
+    Ok(Booted { child, channel, answer })
+}
+
+/// A process that must always run and has died.
+#[derive(Debug)]
+pub struct Dead {
+    /// Its role.
+    pub role: &'static str,
+    /// Its process id.
+    pub pid: u32,
+    /// How it ended.
+    pub how: Ended,
+    /// Why, as its channel tells.
+    pub cause: String,
+}
+
+/// How long to wait before a dead process is replaced.
+#[derive(Debug)]
+pub struct Pauses {
+    next: Duration,
+    born: tokio::time::Instant,
+}
+
+impl Pauses {
+    /// The pauses of a process that starts now.
+    pub fn new() -> Pauses {
+        Pauses { next: RESTART_PAUSES.0, born: tokio::time::Instant::now() }
+    }
+}
+
+/// Says that a process has died, and starts another one, however many times it takes. `start` gives
+/// what the caller keeps of it, and its process id.
+pub async fn replace<T>(
+    server: &Server,
+    dead: Dead,
+    pauses: &mut Pauses,
+    start: impl AsyncFn() -> Result<(T, u32), BootError>,
+) -> T {
+    let Dead { role, pid, how, cause } = dead;
+    tracing::error!(
+        event = "process-died",
+        role,
+        pid,
+        how = %how,
+        cause,
+        "the {role} died; starting another one"
+    );
+    server.counters.violation();
+    if pauses.born.elapsed() > LONG_LIFE {
+        pauses.next = RESTART_PAUSES.0;
+    }
+    let (started, pid) = loop {
+        tokio::time::sleep(pauses.next).await;
+        pauses.next = pauses.next.saturating_mul(2).min(RESTART_PAUSES.1);
+        match start().await {
+            Ok(started) => break started,
+            Err(e) => tracing::error!(event = "process-failed", role, "{e}"),
+        }
+    };
+    pauses.born = tokio::time::Instant::now();
+    tracing::info!(event = "process-started", role, pid, "the {role} runs again");
+    started
+}
