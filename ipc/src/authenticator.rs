@@ -20,14 +20,15 @@ pub enum Backend {
     Pam,
 }
 
-/// What the authenticator needs of the configuration.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// By what rules an attempt is judged: `[auth]` of the configuration, but for how many attempts there
+/// may be, which the supervisor counts itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthSettings {
     /// Backends in order.
     pub backends: Vec<Backend>,
     /// The account file.
     pub users_file: PathBuf,
-    /// Where used codes are remembered.
+    /// Where used codes and the last good account file are kept.
     pub state_directory: PathBuf,
     /// PAM service name.
     pub pam_service: String,
@@ -39,10 +40,10 @@ pub struct AuthSettings {
     pub minimum_uid: u32,
     /// PAM: whether the shell must be listed in /etc/shells.
     pub valid_shell: bool,
+    /// PAM: whether a session is opened for a login, and closed after it.
+    pub pam_session: bool,
     /// PAM: what its users may do beneath their home directories.
     pub pam_rights: Rights,
-    /// I2FTP: pre-shared key, for its services.
-    pub i2ftp_key: Option<Secret>,
 }
 
 /// Supervisor → authenticator.
@@ -87,13 +88,27 @@ pub enum Attempt {
         /// The code.
         code: Secret,
     },
+    /// After `GrantedInSession`: the beginning of the PAM session. Answer: `SessionOpened`.
+    OpenSession {
+        /// The account's name.
+        user: UserName,
+    },
+    /// Its end. Answer: `SessionClosed`.
+    CloseSession {
+        /// The account's name.
+        user: UserName,
+    },
     /// I2FTP's first 16 bytes.
     I2ftpKnock {
+        /// The pre-shared key.
+        psk: Secret,
         /// The bytes.
         key: [u8; 16],
     },
     /// I2FTP's answer to the nonce.
     I2ftpProof {
+        /// The pre-shared key.
+        psk: Secret,
         /// The nonce.
         nonce: Bytes<64>,
         /// The answer.
@@ -123,6 +138,13 @@ impl Message for AuthenticatorToSupervisor {
 pub enum Verdict {
     /// Logged in.
     Granted(Account),
+    /// Logged in, once a PAM session has been opened; the supervisor has that done, and has it closed
+    /// when the client is gone.
+    GrantedInSession(Account),
+    /// The PAM session is open, and the home is there.
+    SessionOpened,
+    /// The PAM session is closed.
+    SessionClosed,
     /// The password is right; a code is needed.
     NeedSecondFactor,
     /// I2FTP: the first 16 bytes are right. (The right proof is `Granted`.)

@@ -178,6 +178,9 @@ pub enum GateToSupervisor {
         /// DER of the client certificate the handshake verified, if any.
         client_certificate: Option<Bytes<8192>>,
     },
+    /// A name or a password that no account can have: empty, too long, or not text. Answer:
+    /// `AuthResult`, as for any wrong one, so that it is counted, logged and answered like them.
+    MalformedLogin,
     /// The second factor, after `NeedSecondFactor`. Answer: `AuthResult`.
     SecondFactor {
         /// The code.

@@ -12,7 +12,12 @@ use ipc::{
 
 use tokio::time::Instant;
 
-use crate::{connection::Connection, login, penalties::Cause};
+use crate::{
+    connection::Connection,
+    login,
+    pam_session::PamSession,
+    penalties::{Cause, Judgement},
+};
 
 /// Said when the server itself is at fault, or busy.
 const UNAVAILABLE: &str = "Logins are not possible at the moment; try again later.";
@@ -54,7 +59,7 @@ impl<'a> Attempts<'a> {
             Service::Ftp | Service::FtpsImplicit => false,
         };
         match message {
-            GateToSupervisor::Authenticate { .. } => !i2ftp,
+            GateToSupervisor::Authenticate { .. } | GateToSupervisor::MalformedLogin => !i2ftp,
             GateToSupervisor::SecondFactor { .. } => self.awaiting_code.is_some(),
             GateToSupervisor::I2ftpKnock { .. } => i2ftp,
             GateToSupervisor::I2ftpProof { .. } => self.nonce.is_some(),
@@ -75,6 +80,12 @@ impl<'a> Attempts<'a> {
     ) -> Outcome {
         self.awaiting_code = None;
         let server = &self.connection.server;
+        // Connections that were open before the penalty would be guesses for free.
+        if let Judgement::Refused(_) = server.penalty(self.connection.client.ip()) {
+            return Outcome::End(
+                "421 Too many failures from your address; try again later.".into(),
+            );
+        }
         if login::is_anonymous(server, &user) {
             return match crate::account::anonymous(&server.config()) {
                 Ok(account) => self.granted(&user, account, tls),
@@ -83,6 +94,12 @@ impl<'a> Attempts<'a> {
         }
         let attempt = Attempt::Password { user: user.clone(), password, client_certificate };
         self.judge(user, tls, attempt).await
+    }
+
+    /// A name, password or code that no account can have.
+    pub async fn malformed(&mut self) -> Outcome {
+        self.awaiting_code = None;
+        self.failed(None, "malformed", AuthResult::Refused, Instant::now()).await
     }
 
     /// The code of a second factor.
@@ -98,7 +115,8 @@ impl<'a> Attempts<'a> {
     /// The first bytes of I2FTP. If they are right, the client is told what to prove itself with.
     pub async fn i2ftp_knock(&mut self, key: [u8; 16]) -> Outcome {
         self.nonce = None;
-        if let Err(outcome) = self.i2ftp(Attempt::I2ftpKnock { key }).await {
+        let Some(psk) = self.psk() else { return Self::unavailable() };
+        if let Err(outcome) = self.i2ftp(Attempt::I2ftpKnock { psk, key }).await {
             return outcome;
         }
         let mut nonce = vec![0; 64];
@@ -108,7 +126,7 @@ impl<'a> Attempts<'a> {
                 self.nonce = Some(nonce.clone());
                 Outcome::Answer(AuthResult::Welcome { nonce })
             }
-            Ok(_) | Err(_) => Outcome::Answer(AuthResult::Unavailable(UNAVAILABLE.into())),
+            Ok(_) | Err(_) => Self::unavailable(),
         }
     }
 
@@ -118,7 +136,8 @@ impl<'a> Attempts<'a> {
             // Only a gate that has been taken over proves before it knocks.
             return Outcome::Answer(AuthResult::Refused);
         };
-        let user = match self.i2ftp(Attempt::I2ftpProof { nonce, proof }).await {
+        let Some(psk) = self.psk() else { return Self::unavailable() };
+        let user = match self.i2ftp(Attempt::I2ftpProof { psk, nonce, proof }).await {
             Ok(user) => user,
             Err(outcome) => return outcome,
         };
@@ -130,6 +149,15 @@ impl<'a> Attempts<'a> {
             Ok(account) => self.granted(&user, account, tls),
             Err(e) => self.broken(&user, &e.to_string()),
         }
+    }
+
+    /// The pre-shared key; a reload may have taken I2FTP away.
+    fn psk(&self) -> Option<Secret> {
+        self.connection.server.config().i2ftp.as_ref().map(|i2ftp| i2ftp.key.clone())
+    }
+
+    fn unavailable() -> Outcome {
+        Outcome::Answer(AuthResult::Unavailable(UNAVAILABLE.into()))
     }
 
     /// Has one half of I2FTP's login judged; the name it goes by in the log, if it is right.
@@ -158,12 +186,38 @@ impl<'a> Attempts<'a> {
         let started = Instant::now();
         match login::judge(&self.connection.server, address, tls, attempt).await {
             Ok(Verdict::Granted(account)) => self.granted(&user, account, tls),
+            Ok(Verdict::GrantedInSession(account)) => {
+                self.granted_in_session(&user, account, tls, started).await
+            }
             Ok(Verdict::NeedSecondFactor) => {
                 self.awaiting_code = Some((user, tls));
                 Outcome::Answer(AuthResult::NeedSecondFactor)
             }
             Ok(verdict) => self.refused(&user, &verdict, started).await,
             Err(e) => self.broken(&user, &e.to_string()),
+        }
+    }
+
+    /// A system user for whom a PAM session is opened first.
+    async fn granted_in_session(
+        &mut self,
+        user: &UserName,
+        account: Account,
+        tls: bool,
+        started: Instant,
+    ) -> Outcome {
+        let connection = self.connection;
+        let (server, client) = (&connection.server, connection.client.ip());
+        match PamSession::open(server, account.name.clone(), client).await {
+            Ok(session) => {
+                let outcome = self.granted(user, account, tls);
+                if matches!(outcome, Outcome::LoggedIn(_)) {
+                    connection.pam_session.replace(Some(session));
+                }
+                outcome
+            }
+            Err(Ok(verdict)) => self.refused(user, &verdict, started).await,
+            Err(Err(e)) => self.broken(user, &e.to_string()),
         }
     }
 
@@ -175,7 +229,7 @@ impl<'a> Attempts<'a> {
         }
         let demand = account.tls.unwrap_or(server.config().tls_demand());
         if !tls && demand > ipc::account::TlsDemand::None {
-            return Outcome::Answer(AuthResult::TlsDemanded);
+            return self.tls_demanded(user);
         }
         let limit = server.config().max_sessions_of(&account);
         if !connection.entry.log_in(&account, tls, limit) {
@@ -203,24 +257,36 @@ impl<'a> Attempts<'a> {
     /// A wrong login: one log line, a penalty, a delay that holds no process, and the words that
     /// every wrong login gets.
     async fn refused(&mut self, user: &UserName, verdict: &Verdict, started: Instant) -> Outcome {
-        let connection = self.connection;
-        let server = &connection.server;
         let (reason, answer) = match verdict {
             Verdict::Refused { reason } => (reason.as_str(), AuthResult::Refused),
             Verdict::Expired(text) => ("expired", AuthResult::Expired(text.clone())),
-            Verdict::TlsDemanded => {
-                return Outcome::Answer(AuthResult::TlsDemanded);
-            }
+            Verdict::TlsDemanded => return self.tls_demanded(user),
             Verdict::Broken(what) => return self.broken(user, what),
-            Verdict::Granted(_) | Verdict::NeedSecondFactor | Verdict::I2ftpRight => {
-                ("out-of-turn", AuthResult::Refused)
-            }
+            Verdict::Granted(_)
+            | Verdict::GrantedInSession(_)
+            | Verdict::SessionOpened
+            | Verdict::SessionClosed
+            | Verdict::NeedSecondFactor
+            | Verdict::I2ftpRight => ("out-of-turn", AuthResult::Refused),
         };
+        let reason = reason.to_owned();
+        self.failed(Some(user), &reason, answer, started).await
+    }
+
+    async fn failed(
+        &mut self,
+        user: Option<&UserName>,
+        reason: &str,
+        answer: AuthResult,
+        started: Instant,
+    ) -> Outcome {
+        let connection = self.connection;
+        let server = &connection.server;
         tracing::warn!(
             event = "login-failed",
             session = connection.session.0,
             client = %connection.client.ip(),
-            user = user.as_str(),
+            user = user.map_or("", UserName::as_str),
             reason,
         );
         server.counters.failed_login();
@@ -229,17 +295,29 @@ impl<'a> Attempts<'a> {
         // Counted from the start of the attempt, so that the time of the answer does not tell which
         // backend has judged.
         tokio::time::sleep_until(started + self.delay()).await;
-        if self.failures >= server.config().auth.max_attempts {
+        if self.failures >= server.config().attempts.max_attempts {
             return Outcome::End("421 Too many failed logins; goodbye.".into());
         }
         Outcome::Answer(answer)
     }
 
-    /// Half a second after the first failure, doubled with each one, 8 seconds at most. The same
-    /// for every cause, so that it tells nothing.
+    /// The account demands TLS, and its password has come in the clear. No failure: the client is told.
+    fn tls_demanded(&self, user: &UserName) -> Outcome {
+        tracing::warn!(
+            event = "login-refused",
+            session = self.connection.session.0,
+            client = %self.connection.client.ip(),
+            account = user.as_str(),
+            reason = "tls-demanded",
+        );
+        Outcome::Answer(AuthResult::TlsDemanded)
+    }
+
+    /// `failure_delay` after the first failure, doubled with each one, up to sixteen times as long.
+    /// The same for every cause, so that it tells nothing.
     fn delay(&self) -> Duration {
         let doublings = self.failures.saturating_sub(1).min(4);
-        let first = self.connection.server.config().auth.failure_delay;
+        let first = self.connection.server.config().attempts.failure_delay;
         Duration::from_millis(first.saturating_mul(1 << doublings))
     }
 
@@ -251,6 +329,6 @@ impl<'a> Attempts<'a> {
             user = user.as_str(),
             "{what}"
         );
-        Outcome::Answer(AuthResult::Unavailable(UNAVAILABLE.into()))
+        Self::unavailable()
     }
 }

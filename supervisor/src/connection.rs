@@ -5,6 +5,7 @@
 //! it. Who the client is comes from accept(2); which account it is comes from the authenticator.
 
 use std::{
+    cell::RefCell,
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
@@ -25,6 +26,7 @@ use crate::{
     census::Place,
     children::{Child, Ended},
     listen,
+    pam_session::PamSession,
     penalties::Cause,
     pool::{GateChannel, ReadyGate},
     server::Server,
@@ -70,6 +72,9 @@ pub struct Connection {
     pub service: Service,
     /// Its row in the session table.
     pub entry: Entry,
+    /// The PAM session of its account, if one is open: closed when the connection is over, however
+    /// it ends.
+    pub pam_session: RefCell<Option<PamSession>>,
 }
 
 /// A gate that stayed to relay the control connection of a TLS session.
@@ -94,8 +99,15 @@ pub async fn serve(server: Rc<Server>, client: Client) {
     let Client { control, address, local, service, place } = client;
     let session = server.next_session();
     let (entry, mut orders) = server.sessions.enter(session, address);
-    let connection =
-        Connection { server: Rc::clone(&server), session, client: address, local, service, entry };
+    let connection = Connection {
+        server: Rc::clone(&server),
+        session,
+        client: address,
+        local,
+        service,
+        entry,
+        pam_session: RefCell::default(),
+    };
     tracing::info!(
         event = "connected",
         session = session.0,
@@ -228,6 +240,7 @@ async fn talk_to_gate(
                 let judging = attempts.password(user, password, tls, client_certificate);
                 undisturbed(channel, judging).await?
             }
+            GateToSupervisor::MalformedLogin => undisturbed(channel, attempts.malformed()).await?,
             GateToSupervisor::SecondFactor { code } => {
                 undisturbed(channel, attempts.second_factor(code)).await?
             }
@@ -301,6 +314,7 @@ async fn undisturbed<T>(
                 GateToSupervisor::Ready(_)
                 | GateToSupervisor::Failed(_)
                 | GateToSupervisor::Authenticate { .. }
+                | GateToSupervisor::MalformedLogin
                 | GateToSupervisor::SecondFactor { .. }
                 | GateToSupervisor::I2ftpKnock { .. }
                 | GateToSupervisor::I2ftpProof { .. }
@@ -332,6 +346,7 @@ async fn hand_over(
         GateToSupervisor::Ready(_)
         | GateToSupervisor::Failed(_)
         | GateToSupervisor::Authenticate { .. }
+        | GateToSupervisor::MalformedLogin
         | GateToSupervisor::SecondFactor { .. }
         | GateToSupervisor::I2ftpKnock { .. }
         | GateToSupervisor::I2ftpProof { .. } => {

@@ -4,10 +4,11 @@
 use std::{net::IpAddr, rc::Rc, time::Duration};
 
 use ipc::{
-    Received,
     authenticator::{Attempt, AuthenticatorToSupervisor, SupervisorToAuthenticator, Verdict},
     bounded::UserName,
 };
+
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     account,
@@ -45,7 +46,7 @@ pub async fn judge(
     tls: bool,
     attempt: Attempt,
 ) -> Result<Verdict, AttemptError> {
-    let _turn = server.authenticators.enter().await.ok_or(AttemptError::Crowded)?;
+    let mut turn = server.authenticators.enter().await.ok_or(AttemptError::Crowded)?;
     let beginner = Beginner {
         role: "authenticator",
         program: &server.programs.own,
@@ -54,7 +55,7 @@ pub async fn judge(
     };
     let first = SupervisorToAuthenticator::Attempt {
         confinement: server.authenticator_confinement(),
-        settings: server.config().auth_settings(),
+        settings: server.config().auth.clone(),
         client,
         tls,
         attempt,
@@ -70,13 +71,20 @@ pub async fn judge(
         }
     }
     // An attempt that takes longer has failed: a PAM module hangs.
-    let patience = Duration::from_secs(server.config().auth.timeout);
-    let mut verdict = tokio::time::timeout(patience, channel.recv()).await;
-    if let Ok(Ok(Received { message: AuthenticatorToSupervisor::Warning(text), .. })) = &verdict {
-        tracing::error!(event = "accounts", "{}", crate::log::printable(text));
-        verdict = tokio::time::timeout(patience, channel.recv()).await;
-    }
-    let verdict = match verdict {
+    let patience = Duration::from_secs(server.config().attempts.timeout);
+    let judging = async {
+        let received = channel.recv().await?;
+        match &received.message {
+            AuthenticatorToSupervisor::Warning(text) => {
+                tracing::error!(event = "accounts", "{}", crate::log::printable(text));
+                channel.recv().await
+            }
+            AuthenticatorToSupervisor::Ready(_)
+            | AuthenticatorToSupervisor::Failed(_)
+            | AuthenticatorToSupervisor::Verdict(_) => Ok(received),
+        }
+    };
+    let verdict = match turn.during(tokio::time::timeout(patience, judging)).await {
         Err(_) => Err(AttemptError::NoVerdict(format!(
             "no answer within {} s; a PAM module may hang",
             patience.as_secs()
@@ -97,32 +105,67 @@ pub async fn judge(
     verdict
 }
 
+/// An attempt that takes longer than this makes room for the next one.
+pub const STEP_ASIDE: Duration = Duration::from_secs(3);
+/// So many times as many attempts may have stepped aside as may run at a time.
+const ASIDE: usize = 4;
+
 /// The bound on authenticators that run at a time, and on attempts that wait for one.
+///
+/// An attempt that takes long has a PAM module that hangs. It steps aside, so that those behind it
+/// are judged meanwhile; the number of those that have is bounded as well.
 #[derive(Debug)]
 pub struct Turnstile {
-    running: tokio::sync::Semaphore,
+    running: Semaphore,
+    aside: Semaphore,
+    patience: Duration,
     waiting: std::cell::Cell<usize>,
     max_waiting: usize,
 }
 
 impl Turnstile {
-    /// So many may run, and so many more wait in order.
-    pub fn new(running: usize, max_waiting: usize) -> Turnstile {
+    /// So many may run, and so many more wait in order. One that takes longer than `patience` steps
+    /// aside.
+    pub fn new(running: usize, max_waiting: usize, patience: Duration) -> Turnstile {
         Turnstile {
-            running: tokio::sync::Semaphore::new(running),
+            running: Semaphore::new(running),
+            aside: Semaphore::new(running.saturating_mul(ASIDE).min(Semaphore::MAX_PERMITS)),
+            patience,
             waiting: std::cell::Cell::new(0),
             max_waiting,
         }
     }
 
     /// Waits in order for a turn; `None` when too many wait already.
-    pub async fn enter(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+    pub async fn enter(&self) -> Option<Turn<'_>> {
         if self.waiting.get() >= self.max_waiting {
             return None;
         }
         self.waiting.set(self.waiting.get().saturating_add(1));
         let _left = Left(&self.waiting);
-        self.running.acquire().await.ok()
+        let place = self.running.acquire().await.ok()?;
+        Some(Turn { turnstile: self, _place: place })
+    }
+}
+
+/// A place among those that run, for as long as it lives.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    turnstile: &'a Turnstile,
+    _place: SemaphorePermit<'a>,
+}
+
+impl Turn<'_> {
+    /// Does the work, and steps aside if it takes long and there is a place to step to.
+    async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        if let Ok(done) = tokio::time::timeout(self.turnstile.patience, &mut work).await {
+            return done;
+        }
+        if let Ok(place) = self.turnstile.aside.try_acquire() {
+            self._place = place;
+        }
+        work.await
     }
 }
 
@@ -131,5 +174,47 @@ struct Left<'a>(&'a std::cell::Cell<usize>);
 impl Drop for Left<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn attempts_that_hang_make_room_up_to_a_bound() {
+        let turnstile = Rc::new(Turnstile::new(2, 100, Duration::from_millis(1)));
+        let attempts = tokio::task::LocalSet::new();
+        for _ in 0..20 {
+            let turnstile = Rc::clone(&turnstile);
+            attempts.spawn_local(async move {
+                let mut turn = turnstile.enter().await.unwrap();
+                turn.during(std::future::pending::<()>()).await;
+            });
+        }
+        let full = async {
+            while turnstile.aside.available_permits() > 0 || turnstile.waiting.get() != 10 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let full = tokio::time::timeout(Duration::from_secs(20), attempts.run_until(full)).await;
+        assert!(full.is_ok(), "two run and eight have stepped aside; ten wait: {turnstile:?}");
+        drop(attempts);
+        assert!(turnstile.enter().await.is_some());
+    }
+
+    #[tokio::test]
+    async fn too_many_who_wait_are_told_so() {
+        let turnstile = Turnstile::new(1, 2, STEP_ASIDE);
+        let _running = turnstile.enter().await.unwrap();
+        let (first, second) = (turnstile.enter(), turnstile.enter());
+        tokio::pin!(first, second);
+        assert!(is_pending(&mut first) && is_pending(&mut second));
+        assert!(turnstile.enter().await.is_none());
+    }
+
+    fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        std::pin::Pin::new(future).poll(&mut context).is_pending()
     }
 }

@@ -21,6 +21,7 @@ mod log;
 mod login;
 mod notify;
 mod operator;
+mod pam_session;
 mod penalties;
 mod pool;
 mod roles;

@@ -176,6 +176,7 @@ pub async fn start(server: &Rc<Server>) -> Result<ReadyGate, BootError> {
         GateToSupervisor::Ready(report) => Ok(ReadyGate { child, channel, report }),
         GateToSupervisor::Failed(failure) => Err(BootError::Lockdown { role: "gate", failure }),
         GateToSupervisor::Authenticate { .. }
+        | GateToSupervisor::MalformedLogin
         | GateToSupervisor::SecondFactor { .. }
         | GateToSupervisor::I2ftpKnock { .. }
         | GateToSupervisor::I2ftpProof { .. }

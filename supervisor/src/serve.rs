@@ -306,5 +306,18 @@ async fn end(server: &Rc<Server>) {
     }
     server.enter_phase(Phase::Ending);
     server.pool.empty();
+    let patience = Duration::from_secs(server.config().attempts.timeout);
+    server.pam_sessions.closed(patience).await;
     server.children.end_all().await;
+    if !server.pam_sessions.is_empty() {
+        // Their processes have just been ended; let the connections notice.
+        let ended = async {
+            while !server.sessions.is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(2), ended).await.unwrap_or_default();
+        server.pam_sessions.closed(patience).await;
+        server.children.end_all().await;
+    }
 }

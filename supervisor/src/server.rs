@@ -24,7 +24,8 @@ use crate::{
     connection::Connection,
     helper::HelperLink,
     keeper::KeeperLink,
-    login::Turnstile,
+    login::{STEP_ASIDE, Turnstile},
+    pam_session::PamSessions,
     penalties::{Cause, Judgement, Penalties},
     pool::Pool,
     serving::Processes,
@@ -156,6 +157,8 @@ pub struct Server {
     pub processes: Rc<Processes>,
     /// Bound on authenticators.
     pub authenticators: Turnstile,
+    /// PAM sessions that are open.
+    pub pam_sessions: PamSessions,
     /// Counters.
     pub counters: Counters,
     penalties: RefCell<Penalties>,
@@ -171,7 +174,11 @@ impl Server {
     /// A server that has started nothing yet.
     pub fn new(config: Config, programs: Programs, privileged: bool) -> Rc<Server> {
         Rc::new(Server {
-            authenticators: Turnstile::new(config.auth.max_authenticators, MAX_WAITING_ATTEMPTS),
+            authenticators: Turnstile::new(
+                config.attempts.max_authenticators,
+                MAX_WAITING_ATTEMPTS,
+                STEP_ASIDE,
+            ),
             penalties: RefCell::new(Penalties::new(config.penalties.clone())),
             tickets: RefCell::default(),
             config: RefCell::new(Rc::new(config)),
@@ -184,6 +191,7 @@ impl Server {
             keeper: KeeperLink::default(),
             sessions: Rc::default(),
             processes: Rc::default(),
+            pam_sessions: PamSessions::default(),
             counters: Counters::default(),
             phase: Cell::new(Phase::Serving),
             phase_changed: tokio::sync::Notify::new(),

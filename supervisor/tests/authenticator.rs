@@ -78,7 +78,7 @@ impl Place {
             minimum_uid: 1000,
             valid_shell: true,
             pam_rights: ipc::account::Rights::READ_WRITE,
-            i2ftp_key: None,
+            pam_session: false,
         }
     }
 
@@ -212,12 +212,49 @@ fn a_code_is_asked_for_and_accepted_once() {
     assert_eq!(place.password("alice", "pw"), Verdict::NeedSecondFactor);
     assert_eq!(reason(place.password("alice", "wrong")), "wrong-password");
     assert_eq!(reason(place.code("alice", "abcdef")), "wrong-code");
+    for (steps, said) in [(-120, "3600 s before now"), (120, "3600 s after now")] {
+        let off = reason(place.code("alice", &code(&secret, steps)));
+        assert!(off.contains(said) && off.contains("compare the clocks"), "{off}");
+    }
     let right = code(&secret, 0);
     assert!(matches!(place.code("alice", &right), Verdict::Granted(_)));
     // Every authenticator is a new process, so this is also a restart of the server.
     assert_eq!(reason(place.code("alice", &right)), "used-code");
-    assert_eq!(reason(place.code("alice", &code(&secret, -1))), "used-code");
-    assert!(reason(place.code("alice", &code(&secret, -60))).contains("1800 s before now"));
+    for steps in [-1, -2, -60] {
+        assert_eq!(reason(place.code("alice", &code(&secret, steps))), "used-code");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_is_named_and_damaged_memory_lets_nobody_in() {
+    let place = Place::new();
+    let (secret, _) = place.add_with_totp("alice", "pw");
+    assert!(matches!(place.code("alice", &code(&secret, 0)), Verdict::Granted(_)));
+    let directory = place.path().join("state/second-factor");
+    let memory = std::fs::read_dir(directory).unwrap().next().unwrap().unwrap().path();
+    let step: u64 = std::fs::read_to_string(&memory).unwrap()[5..].trim().parse().unwrap();
+    std::fs::write(&memory, format!("step {}\n", step + 120)).unwrap();
+    let back = reason(place.code("alice", &code(&secret, 1)));
+    assert!(back.starts_with("used-code") && back.contains("set back"), "{back}");
+    std::fs::write(&memory, "step soon\n").unwrap();
+    let Verdict::Broken(why) = place.code("alice", &code(&secret, 1)) else {
+        panic!("a memory that cannot be read must not count as none");
+    };
+    assert!(why.contains("damaged"), "{why}");
+}
+
+#[test]
+fn an_empty_password_is_refused_even_where_it_is_right() {
+    let place = Place::new();
+    place.add("alice", "pw", &[]);
+    let file = place.path().join("users.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let hash = text.lines().find_map(|line| line.strip_prefix("password = ")).unwrap();
+    // crypt(3) of nothing.
+    let empty = "\"$5$saltsalt$09agN5RZ2meWdEdnEusqsq5G7RwwghB8jCKoWWADxW/\"";
+    std::fs::write(&file, text.replace(hash, empty)).unwrap();
+    assert_eq!(reason(place.password("alice", "")), "wrong-password");
+    assert_eq!(reason(place.password("nobody", "")), "unknown-user");
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn settings() -> AuthSettings {
         minimum_uid: 1000,
         valid_shell: true,
         pam_rights: Rights::READ_ONLY,
-        i2ftp_key: None,
+        pam_session: false,
     }
 }
 
@@ -133,6 +133,10 @@ fn judge(settings: AuthSettings, client: &str, attempt: Attempt) -> Verdict {
     let message =
         SupervisorToAuthenticator::Attempt { confinement, settings, client, tls: false, attempt };
     supervisor.send(&message, &[]).unwrap();
+    // Only against a test that never ends.
+    let timeout = rustix::net::sockopt::Timeout::Recv;
+    let patience = Some(std::time::Duration::from_secs(60));
+    rustix::net::sockopt::set_socket_timeout(&supervisor, timeout, patience).unwrap();
     let ready = supervisor.recv().unwrap().message;
     assert!(matches!(ready, AuthenticatorToSupervisor::Ready(_)), "{ready:?}");
     let AuthenticatorToSupervisor::Verdict(verdict) = supervisor.recv().unwrap().message else {
@@ -240,5 +244,57 @@ fn a_system_user_may_have_a_second_factor() {
         let code = Secret::try_from(code.into_bytes()).unwrap();
         let again = judge(settings(), "127.0.0.1", Attempt::SecondFactor { user, code });
         assert_eq!(reason(again), "used-code");
+    });
+}
+
+#[test]
+fn no_pause_of_a_module_holds_the_authenticator() {
+    in_namespace("no_pause_of_a_module_holds_the_authenticator", || {
+        set_up();
+        let stack = "auth optional pam_faildelay.so delay=600000000\n\
+                     auth required pam_unix.so nodelay\naccount required pam_unix.so\n";
+        service("late", stack);
+        let late = AuthSettings { pam_service: "late".into(), ..settings() };
+        let of = |secret| judge(late.clone(), "127.0.0.1", attempt("sha", secret));
+        // With the pause, ten minutes would pass before this is answered.
+        assert_eq!(reason(of("wrong")), "wrong-password");
+        assert!(matches!(of("password"), Verdict::Granted(_)));
+    });
+}
+
+#[test]
+fn a_session_is_opened_and_closed_and_may_make_the_home() {
+    in_namespace("a_session_is_opened_and_closed_and_may_make_the_home", || {
+        set_up();
+        let script = "#!/bin/sh\necho \"$PAM_TYPE $PAM_USER $PAM_RHOST $PAM_TTY\" >>/etc/sessions\n\
+                      [ \"$PAM_TYPE\" != open_session ] || mkdir -p ~homeless\n";
+        fs::write("/etc/session.sh", script).unwrap();
+        fs::set_permissions("/etc/session.sh", PermissionsExt::from_mode(0o700)).unwrap();
+        service(
+            "sessions",
+            "auth required pam_unix.so nodelay\naccount required pam_unix.so\n\
+             session required pam_exec.so quiet /etc/session.sh\n",
+        );
+        let with = AuthSettings { pam_service: "sessions".into(), pam_session: true, ..settings() };
+        let of = |attempt| judge(with.clone(), "2001:db8::7", attempt);
+        let Verdict::GrantedInSession(account) = of(attempt("homeless", "password")) else {
+            panic!("the home need not be there before the session is");
+        };
+        let user = account.name;
+        assert_eq!(of(Attempt::OpenSession { user: user.clone() }), Verdict::SessionOpened);
+        assert!(account.root.is_dir());
+        assert_eq!(of(Attempt::CloseSession { user }), Verdict::SessionClosed);
+        let seen = fs::read_to_string("/etc/sessions").unwrap();
+        let line = "session homeless 2001:db8::7 ftp\n";
+        assert_eq!(seen, format!("open_{line}close_{line}"));
+
+        service(
+            "shut",
+            "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_deny.so\n",
+        );
+        let shut = AuthSettings { pam_service: "shut".into(), ..with };
+        let user = UserName::try_from("sha".to_owned()).unwrap();
+        let refused = judge(shut, "127.0.0.1", Attempt::OpenSession { user });
+        assert_eq!(reason(refused), "session-refused-by-pam");
     });
 }

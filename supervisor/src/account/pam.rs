@@ -1,14 +1,16 @@
 //! System users through PAM: the stack decides about the password, this module about the rest.
 //!
 //! Runs in the authenticator alone. PAM's modules are foreign code; the authenticator's policy
-//! holds them, and the supervisor ends an attempt that takes too long. Whatever a module asks that
-//! is not the password fails: FTP has no words for it. A PAM session is not opened, because it would
-//! have to be closed by a privileged process that outlives the attempt.
+//! holds them, and the supervisor ends an attempt that takes too long. A PAM session, where `[auth]
+//! pam_session` wants one, is opened by an authenticator of its own and closed by another when the
+//! client has gone: no privileged process waits in between.
+
+mod library;
 
 use std::{
-    ffi::{CString, OsStr, OsString},
+    ffi::{CString, OsStr},
     net::IpAddr,
-    os::unix::ffi::{OsStrExt, OsStringExt},
+    os::unix::ffi::OsStrExt,
 };
 
 use ipc::{
@@ -17,11 +19,8 @@ use ipc::{
     bounded::UserName,
 };
 use nix::unistd::{Group, User, getgrouplist};
-use nonstick::{
-    AuthnFlags, ConversationAdapter, ErrorCode, LibPamTransaction, PamShared, Result as PamResult,
-    Transaction, TransactionBuilder, items::ItemsMut,
-};
-use zeroize::Zeroize;
+
+use self::library::{PamError, Transaction};
 
 /// Why PAM, or the rules for its users, refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,48 +41,73 @@ pub struct Pam<'a> {
     pub client: IpAddr,
 }
 
+/// A user whom the stack's `account` modules and the rules of `[auth]` admit.
+pub struct Admitted {
+    entry: User,
+    name: UserName,
+    identity: Identity,
+}
+
 impl Pam<'_> {
-    /// Whether the password is right, by the stack's `auth` modules.
+    /// A user whose password is right, by the stack's `auth` modules, and who is admitted.
     ///
     /// # Errors
     /// The reason why not.
-    pub fn password(&self, user: &UserName, password: &[u8]) -> Result<(), Refusal> {
+    pub fn log_in(&self, user: &UserName, password: &[u8]) -> Result<Admitted, Refusal> {
         if password.is_empty() || password.contains(&0) {
             return Err(Refusal::Reason("wrong-password"));
         }
-        let mut transaction = self.start(user, password)?;
-        let flags = AuthnFlags::DISALLOW_NULL_AUTHTOK | AuthnFlags::SILENT;
-        transaction.authenticate(flags).map_err(refusal)
+        let mut transaction = self.start(user, Some(password))?;
+        transaction.authenticate().map_err(refusal)?;
+        self.judge(transaction)
     }
 
-    /// The account of a user whose password is right, if the stack's `account` modules and the
-    /// rules of `[auth]` admit him.
+    /// A user whose password was right a moment ago: what else the stack and the rules say, now.
     ///
     /// # Errors
     /// The reason why not.
-    pub fn account(&self, user: &UserName) -> Result<Account, Refusal> {
-        let mut transaction = self.start(user, &[])?;
-        transaction.account_management(AuthnFlags::SILENT).map_err(refusal)?;
-        let entry = User::from_name(user.as_str())
+    pub fn admit(&self, user: &UserName) -> Result<Admitted, Refusal> {
+        self.judge(self.start(user, None)?)
+    }
+
+    fn judge(&self, mut transaction: Transaction) -> Result<Admitted, Refusal> {
+        transaction.account_management().map_err(refusal)?;
+        // The stack may know a user by several names, say with and without capitals. From here on
+        // only the name of the user database counts, or a rule for one name would not hold for all.
+        let named = transaction.user().map_err(refusal)?;
+        let entry = User::from_name(&named)
             .map_err(|e| Refusal::Broken(format!("the user database cannot be read: {e}")))?
             .ok_or(Refusal::Reason("unknown-user"))?;
+        let name = UserName::try_from(entry.name.clone())
+            .map_err(|e| Refusal::Broken(format!("the user database has a name that is {e}")))?;
         let identity = self.identity(&entry)?;
-        if !entry.dir.is_absolute() || !entry.dir.is_dir() {
+        if !self.settings.pam_session && !has_home(&entry) {
             return Err(Refusal::Reason("no-home"));
         }
-        Ok(Account {
-            name: user.clone(),
-            identity,
-            root: entry.dir,
-            start: "/".into(),
-            rights: self.settings.pam_rights,
-            upload_rate: None,
-            download_rate: None,
-            max_sessions: 0,
-            tls: None,
-            administrator: false,
-            anonymous: false,
-        })
+        Ok(Admitted { entry, name, identity })
+    }
+
+    /// Begins a session, which may make the home (pam_mkhomedir): it must be there afterwards. Modules
+    /// have to keep what they need until the end in files, as pam_unix, pam_lastlog, pam_exec and
+    /// pam_mkhomedir do.
+    ///
+    /// # Errors
+    /// When the stack refuses it, or there is no home.
+    pub fn open_session(&self, user: &UserName) -> Result<(), Refusal> {
+        self.start(user, None)?.open_session().map_err(session_refusal)?;
+        match User::from_name(user.as_str()) {
+            Ok(Some(entry)) if has_home(&entry) => Ok(()),
+            Ok(_) => Err(Refusal::Reason("no-home")),
+            Err(e) => Err(Refusal::Broken(format!("the user database cannot be read: {e}"))),
+        }
+    }
+
+    /// Ends the session that another process has opened, or was about to.
+    ///
+    /// # Errors
+    /// What PAM says.
+    pub fn close_session(&self, user: &UserName) -> Result<(), Refusal> {
+        self.start(user, None)?.close_session().map_err(session_refusal)
     }
 
     fn identity(&self, entry: &User) -> Result<Identity, Refusal> {
@@ -113,66 +137,74 @@ impl Pam<'_> {
         Ok(Identity { uid, gid, groups })
     }
 
-    fn start(
-        &self,
-        user: &UserName,
-        password: &[u8],
-    ) -> Result<LibPamTransaction<impl nonstick::Conversation + use<>>, Refusal> {
-        let answers = Answers(password.to_vec());
-        let mut transaction = TransactionBuilder::new_with_service(&self.settings.pam_service)
-            .username(user.as_str())
-            .build(answers.into_conversation())
-            .map_err(refusal)?;
-        {
-            let mut items = transaction.items_mut();
-            let client = self.client.to_canonical().to_string();
-            items.set_remote_host(Some(OsStr::new(&client))).map_err(refusal)?;
-            // Modules such as pam_access and pam_time want a terminal; this is what others say.
-            items.set_tty_name(Some(OsStr::new("ftp"))).map_err(refusal)?;
-        }
+    fn start(&self, user: &UserName, password: Option<&[u8]>) -> Result<Transaction, Refusal> {
+        let mut transaction =
+            Transaction::start(&self.settings.pam_service, user.as_str(), password)
+                .map_err(refusal)?;
+        let client = self.client.to_canonical().to_string();
+        transaction.set_remote_host(&client).map_err(refusal)?;
+        // Modules such as pam_access and pam_time want a terminal; this is what others say.
+        transaction.set_terminal("ftp").map_err(refusal)?;
         Ok(transaction)
     }
 }
 
-/// Answers the one question FTP can answer.
-struct Answers(Vec<u8>);
-
-impl ConversationAdapter for Answers {
-    fn prompt(&self, _request: impl AsRef<OsStr>) -> PamResult<OsString> {
-        Err(ErrorCode::ConversationError)
+impl Admitted {
+    /// His name as the user database writes it.
+    pub fn name(&self) -> &UserName {
+        &self.name
     }
 
-    fn masked_prompt(&self, _request: impl AsRef<OsStr>) -> PamResult<OsString> {
-        Ok(OsString::from_vec(self.0.clone()))
-    }
-
-    fn error_msg(&self, _message: impl AsRef<OsStr>) {}
-
-    fn info_msg(&self, _message: impl AsRef<OsStr>) {}
-}
-
-impl Drop for Answers {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-fn refusal(error: ErrorCode) -> Refusal {
-    match error {
-        ErrorCode::UserUnknown => Refusal::Reason("unknown-user"),
-        ErrorCode::AuthenticationError | ErrorCode::CredentialsInsufficient => {
-            Refusal::Reason("wrong-password")
+    /// His account.
+    pub fn into_account(self, settings: &AuthSettings) -> Account {
+        Account {
+            name: self.name,
+            identity: self.identity,
+            root: self.entry.dir,
+            start: "/".into(),
+            rights: settings.pam_rights,
+            upload_rate: None,
+            download_rate: None,
+            max_sessions: 0,
+            tls: None,
+            administrator: false,
+            anonymous: false,
         }
-        ErrorCode::MaxTries => Refusal::Reason("locked"),
-        ErrorCode::AccountExpired => Refusal::Reason("expired"),
-        ErrorCode::PermissionDenied => Refusal::Reason("denied-by-pam"),
-        ErrorCode::NewAuthTokRequired
-        | ErrorCode::AuthTokExpired
-        | ErrorCode::CredentialsExpired => Refusal::PasswordExpired,
+    }
+}
+
+fn has_home(entry: &User) -> bool {
+    entry.dir.is_absolute() && entry.dir.is_dir()
+}
+
+fn refusal(error: PamError) -> Refusal {
+    use libpam_sys as pam;
+    match error.code {
+        pam::PAM_USER_UNKNOWN => Refusal::Reason("unknown-user"),
+        pam::PAM_AUTH_ERR | pam::PAM_CRED_INSUFFICIENT => Refusal::Reason("wrong-password"),
+        pam::PAM_MAXTRIES => Refusal::Reason("locked"),
+        pam::PAM_ACCT_EXPIRED => Refusal::Reason("expired"),
+        pam::PAM_PERM_DENIED => Refusal::Reason("denied-by-pam"),
+        pam::PAM_NEW_AUTHTOK_REQD | pam::PAM_AUTHTOK_EXPIRED | pam::PAM_CRED_EXPIRED => {
+            Refusal::PasswordExpired
+        }
         // What pam_exec says when its program says no.
-        ErrorCode::SystemError => Refusal::Reason("refused-by-pam"),
-        ErrorCode::ConversationError => Refusal::Reason("pam-asks-more-than-a-password"),
-        other => Refusal::Broken(format!("PAM failed: {other}; its modules say more in syslog")),
+        pam::PAM_SYSTEM_ERR => Refusal::Reason("refused-by-pam"),
+        pam::PAM_CONV_ERR => Refusal::Reason("pam-asks-more-than-a-password"),
+        _ => Refusal::Broken(format!("PAM failed: {error}; its modules say more in syslog")),
+    }
+}
+
+/// A session is refused by a stack that does not want one, or by a module that fails at it.
+fn session_refusal(error: PamError) -> Refusal {
+    use libpam_sys as pam;
+    match error.code {
+        pam::PAM_SESSION_ERR | pam::PAM_PERM_DENIED | pam::PAM_SYSTEM_ERR => {
+            Refusal::Reason("session-refused-by-pam")
+        }
+        _ => Refusal::Broken(format!(
+            "PAM failed at the session: {error}; its modules say more in syslog"
+        )),
     }
 }
 

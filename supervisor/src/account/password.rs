@@ -71,14 +71,39 @@ pub fn verify(hash: &str, password: &[u8]) -> Result<bool, UnknownHash> {
     }
 }
 
-/// Whether [`verify`] could read the hash.
+/// Whether [`verify`] can read the hash: a damaged one is found when the account file is read, not
+/// when somebody logs in.
 pub fn is_known(hash: &str) -> bool {
-    match hash.split('$').nth(1) {
-        Some("argon2id" | "argon2i" | "argon2d") => phc::PasswordHash::new(hash).is_ok(),
-        Some("2a" | "2b" | "2x" | "2y") => hash.parse::<bcrypt::HashParts>().is_ok(),
-        Some("5" | "6" | "y") => hash.matches('$').count() >= 3,
-        Some(_) | None => false,
+    let fields: Vec<&str> = hash.split('$').collect();
+    match fields.as_slice() {
+        ["", "argon2id" | "argon2i" | "argon2d", ..] => phc::PasswordHash::new(hash).is_ok(),
+        ["", "2a" | "2b" | "2x" | "2y", ..] => hash.parse::<bcrypt::HashParts>().is_ok(),
+        ["", "5", middle @ .., sum] => is_sha_crypt(middle) && is_sum(sum, 43),
+        ["", "6", middle @ .., sum] => is_sha_crypt(middle) && is_sum(sum, 86),
+        ["", "y", parameters, salt, sum] => {
+            parameters.parse::<yescrypt::Params>().is_ok() && is_crypt_text(salt) && is_sum(sum, 43)
+        }
+        _ => false,
     }
+}
+
+/// What stands between the method and the sum: perhaps the rounds, and the salt.
+fn is_sha_crypt(middle: &[&str]) -> bool {
+    match middle {
+        [salt] => is_crypt_text(salt),
+        [rounds, salt] => rounds.parse::<sha_crypt::Params>().is_ok() && is_crypt_text(salt),
+        _ => false,
+    }
+}
+
+fn is_sum(sum: &str, length: usize) -> bool {
+    sum.len() == length && is_crypt_text(sum)
+}
+
+/// The letters that a salt or a sum may have.
+fn is_crypt_text(text: &str) -> bool {
+    let may = |byte: u8| byte.is_ascii_alphanumeric() || b"./+=,-".contains(&byte);
+    !text.is_empty() && text.bytes().all(may)
 }
 
 fn judged(result: Result<(), Error>) -> Result<bool, UnknownHash> {

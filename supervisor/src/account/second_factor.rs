@@ -10,6 +10,7 @@ use std::{
 use aws_lc_rs::{constant_time, digest};
 use rustix::fs::{FlockOperation, flock};
 use totp_rs::{Builder, Secret, Totp};
+use zeroize::Zeroizing;
 
 use super::store::SecondFactor;
 
@@ -33,6 +34,8 @@ pub enum Judgement {
     Used,
     /// Right for another time, so many seconds away: a clock is off.
     ClockOff(i64),
+    /// Right now, but one of so many seconds ahead has been accepted: the clock was set back.
+    ClockSetBack(u64),
 }
 
 /// Why a second factor cannot be judged.
@@ -77,32 +80,43 @@ pub fn judge(
     code: &[u8],
     now: u64,
 ) -> Result<Judgement, SecondFactorError> {
-    let code: String = String::from_utf8_lossy(code)
-        .chars()
-        .filter(|c| !c.is_whitespace() && *c != '-')
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
+    let code = plain(code);
     if code.len() != DIGITS || !code.bytes().all(|byte| byte.is_ascii_digit()) {
         return judge_recovery(state_directory, name, factor, &code);
     }
-    let Some(step) = generator(factor, SKEW)?.check(&code, now) else {
-        return Ok(match generator(factor, CLOCK_SKEW)?.check(&code, now) {
-            Some(step) => {
-                let seconds = i64::try_from(step.abs_diff(now / STEP).saturating_mul(STEP));
-                let seconds = seconds.unwrap_or(i64::MAX);
-                Judgement::ClockOff(if step < now / STEP { -seconds } else { seconds })
-            }
-            None => Judgement::Wrong,
-        });
+    let this_step = now / STEP;
+    let right = generator(factor, SKEW)?.check(&code, now);
+    let Some(step) = right.or(generator(factor, CLOCK_SKEW)?.check(&code, now)) else {
+        return Ok(Judgement::Wrong);
     };
     let mut memory = Memory::open(state_directory, name)?;
     // An older code than the last one is a replay too (RFC 6238 section 5.2).
-    if memory.last_step.is_some_and(|last| step <= last) {
-        return Ok(Judgement::Used);
+    if let Some(last) = memory.last_step.filter(|last| step <= *last) {
+        let ahead = last.saturating_sub(this_step);
+        return Ok(match ahead > u64::from(SKEW) {
+            true => Judgement::ClockSetBack(ahead.saturating_mul(STEP)),
+            false => Judgement::Used,
+        });
+    }
+    if right.is_none() {
+        let seconds = i64::try_from(step.abs_diff(this_step).saturating_mul(STEP));
+        let seconds = seconds.unwrap_or(i64::MAX);
+        return Ok(Judgement::ClockOff(if step < this_step { -seconds } else { seconds }));
     }
     memory.last_step = Some(step);
     memory.write()?;
     Ok(Judgement::Right)
+}
+
+/// A code as it is compared: blanks and dashes, which people type between groups, are no part of it.
+fn plain(code: &[u8]) -> Zeroizing<String> {
+    let mut plain = Zeroizing::new(String::with_capacity(code.len()));
+    plain.extend(
+        code.iter()
+            .filter(|byte| !byte.is_ascii_whitespace() && **byte != b'-')
+            .map(|byte| char::from(byte.to_ascii_lowercase())),
+    );
+    plain
 }
 
 /// Whether a code is one of this moment; used or not, and without using it.
@@ -111,8 +125,7 @@ pub fn judge(
 /// When the secret is damaged.
 #[cfg(feature = "pam")]
 pub fn is_right(factor: &SecondFactor, code: &[u8], now: u64) -> Result<bool, SecondFactorError> {
-    let code = String::from_utf8_lossy(code);
-    Ok(generator(factor, SKEW)?.check(&code, now).is_some())
+    Ok(generator(factor, SKEW)?.check(&plain(code), now).is_some())
 }
 
 fn judge_recovery(
@@ -168,6 +181,11 @@ fn memory_path(state_directory: &Path, name: &str) -> PathBuf {
     state_directory.join("second-factor").join(hash)
 }
 
+fn damaged() -> io::Error {
+    let what = "the file is damaged; enrol anew with `bulkhead user totp`";
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
 /// What was used by one account: a file under an exclusive lock for as long as this lives.
 struct Memory {
     path: PathBuf,
@@ -200,14 +218,12 @@ impl Memory {
             Memory { path: path.to_owned(), file, last_step: None, recovery: Vec::new() };
         for line in text.lines() {
             match line.split_once(' ') {
-                Some(("step", step)) => memory.last_step = step.parse().ok(),
-                Some(("recovery", hash)) => memory.recovery.push(hash.to_owned()),
-                Some(_) | None => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        "the file is damaged; enrol anew with `bulkhead user totp`",
-                    ));
+                // A step that cannot be read must not count as none, or a code would work twice.
+                Some(("step", step)) => {
+                    memory.last_step = Some(step.parse().map_err(|_| damaged())?);
                 }
+                Some(("recovery", hash)) => memory.recovery.push(hash.to_owned()),
+                Some(_) | None => return Err(damaged()),
             }
         }
         Ok(memory)

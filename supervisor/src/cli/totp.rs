@@ -65,7 +65,7 @@ fn remove(config: &Config, name: &str) -> Result<(), Failure> {
         let removed = store.second_factors.remove(name);
         removed.map(drop).ok_or_else(|| format!("{name:?} has no second factor").into())
     })?;
-    second_factor::forget(&config.state_directory, name)?;
+    second_factor::forget(&config.auth.state_directory, name)?;
     console::say(format_args!("{name} logs in with the password alone again."));
     Ok(())
 }
@@ -99,7 +99,7 @@ pub fn enrol(config: &Config, name: &str) -> Result<(), Failure> {
 fn write(config: &Config, name: &str, factor: SecondFactor) -> Result<(), Failure> {
     // First the memory of the old secret: a crash in between leaves the old secret with no code
     // remembered, for half a minute at most; the other way round a new code could be refused.
-    second_factor::forget(&config.state_directory, name)?;
+    second_factor::forget(&config.auth.state_directory, name)?;
     let file: &Path = &config.auth.users_file;
     Store::edit(file, |store| -> Result<(), Failure> {
         if let Some(record) = store.accounts.get_mut(name) {

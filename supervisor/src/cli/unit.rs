@@ -70,7 +70,7 @@ fn foreign(config: &Config) -> BTreeSet<PathBuf> {
         let pairs = tls.pairs.iter().flat_map(|(certificate, key)| [certificate, key]);
         pairs.chain(&tls.client_ca)
     });
-    let read = config.file.iter().chain([&config.auth.users_file, &config.state_directory]);
+    let read = config.file.iter().chain([&config.auth.users_file, &config.auth.state_directory]);
     let is_foreign = |path: &&PathBuf| {
         path.ancestors().any(|part| part.metadata().is_ok_and(|facts| facts.uid() != 0))
     };

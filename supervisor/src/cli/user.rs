@@ -121,7 +121,7 @@ pub fn run(config: Config, command: Command) -> Result<(), Failure> {
         Command::Remove { name } => remove(file, &name),
     }?;
     // A removed account must not come back with the last good file.
-    last_good::refresh(file, &config.state_directory).map_err(Into::into)
+    last_good::refresh(file, &config.auth.state_directory).map_err(Into::into)
 }
 
 impl Add {

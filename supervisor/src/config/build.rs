@@ -7,7 +7,7 @@ use std::{
 
 use ipc::{
     account::{Limits, Rights, TlsDemand, Uploads},
-    authenticator::Backend,
+    authenticator::{AuthSettings, Backend},
     bounded::Secret,
     process::LandlockDemand,
 };
@@ -16,7 +16,7 @@ use super::{
     error::ConfigError,
     identity,
     model::{
-        Anonymous, Auth, Config, I2ftp, Identities, Log, LogFormat, LogLevel, Passive,
+        Anonymous, AttemptLimits, Config, I2ftp, Identities, Log, LogFormat, LogLevel, Passive,
         PassiveAddress, Penalties, Tls,
     },
     reader::{Values, full_name},
@@ -62,9 +62,9 @@ pub(super) fn config(file: &Path, values: &Values, errors: &mut Vec<ConfigError>
         active_from_port_20: b.flag("", "active_from_port_20"),
         control_socket: b.path("", "control_socket").unwrap_or_default(),
         admin_group: b.optional_text("", "admin_group"),
-        state_directory: b.path("", "state_directory").unwrap_or_default(),
         passive: b.passive(),
         auth: b.auth(),
+        attempts: b.attempts(),
         anonymous: b.anonymous(),
         tls: b.tls(),
         i2ftp: b.i2ftp(),
@@ -133,7 +133,7 @@ impl Builder<'_> {
         Passive { ports, addresses }
     }
 
-    fn auth(&mut self) -> Auth {
+    fn auth(&mut self) -> AuthSettings {
         let backend = |word: &String| match word.as_str() {
             "pam" => Backend::Pam,
             _ => Backend::File,
@@ -148,15 +148,22 @@ impl Builder<'_> {
         }
         let rights = self.texts("auth", "pam_rights");
         let rights = rights.iter().filter_map(|word| Rights::from_name(word));
-        Auth {
+        AuthSettings {
             backends,
             users_file: self.path("auth", "users_file").unwrap_or_default(),
+            state_directory: self.path("", "state_directory").unwrap_or_default(),
             pam_service: self.text("auth", "pam_service"),
             allow_groups: self.texts("auth", "allow_groups"),
             deny_users: self.texts("auth", "deny_users"),
             minimum_uid: self.small("auth", "minimum_uid"),
             valid_shell: self.flag("auth", "valid_shell"),
+            pam_session: self.flag("auth", "pam_session"),
             pam_rights: rights.fold(Rights::NONE, Rights::with),
+        }
+    }
+
+    fn attempts(&mut self) -> AttemptLimits {
+        AttemptLimits {
             max_attempts: self.small("auth", "max_attempts"),
             failure_delay: self.number("auth", "failure_delay"),
             max_authenticators: self.size("auth", "max_authenticators"),

@@ -6,8 +6,8 @@ use std::{
 };
 
 use ipc::{
-    account::{Identity, Limits, Rights, TlsDemand, Uploads},
-    authenticator::{AuthSettings, Backend},
+    account::{Identity, Limits, TlsDemand, Uploads},
+    authenticator::AuthSettings,
     bounded::Secret,
     process::LandlockDemand,
 };
@@ -61,12 +61,12 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// Group that may use it besides root.
     pub admin_group: Option<String>,
-    /// Where used codes are remembered.
-    pub state_directory: PathBuf,
     /// Passive data connections.
     pub passive: Passive,
-    /// Login.
-    pub auth: Auth,
+    /// By what rules attempts to log in are judged.
+    pub auth: AuthSettings,
+    /// How many there may be.
+    pub attempts: AttemptLimits,
     /// Anonymous login, if it is enabled.
     pub anonymous: Option<Anonymous>,
     /// TLS, if a certificate is configured.
@@ -103,25 +103,10 @@ pub struct PassiveAddress {
     pub host: String,
 }
 
-/// `[auth]`
+/// `[auth]`: how many attempts to log in there may be. By what rules each is judged is in
+/// [`AuthSettings`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Auth {
-    /// Backends in order.
-    pub backends: Vec<Backend>,
-    /// The account file.
-    pub users_file: PathBuf,
-    /// PAM service.
-    pub pam_service: String,
-    /// PAM: groups that may log in; empty: all.
-    pub allow_groups: Vec<String>,
-    /// Names that may not log in.
-    pub deny_users: Vec<String>,
-    /// PAM: smallest uid.
-    pub minimum_uid: u32,
-    /// PAM: whether the shell must be in /etc/shells.
-    pub valid_shell: bool,
-    /// PAM: rights of its users.
-    pub pam_rights: Rights,
+pub struct AttemptLimits {
     /// Failures until a connection is closed.
     pub max_attempts: u32,
     /// Milliseconds until a failure is answered.
@@ -332,28 +317,12 @@ impl Config {
         config.file = None;
         config.listen_port = 2121;
         config.control_socket = scratch.join("control.sock");
-        config.state_directory = scratch.join("state");
+        config.auth.state_directory = scratch.join("state");
         config.auth.users_file = scratch.join("users.toml");
         config.active_from_port_20 = false;
         // Everybody comes from 127.0.0.1 there, and would lock out himself.
         config.penalties.enabled = false;
         Ok(config)
-    }
-
-    /// What an authenticator is told.
-    pub fn auth_settings(&self) -> AuthSettings {
-        AuthSettings {
-            backends: self.auth.backends.clone(),
-            users_file: self.auth.users_file.clone(),
-            state_directory: self.state_directory.clone(),
-            pam_service: self.auth.pam_service.clone(),
-            allow_groups: self.auth.allow_groups.clone(),
-            deny_users: self.auth.deny_users.clone(),
-            minimum_uid: self.auth.minimum_uid,
-            valid_shell: self.auth.valid_shell,
-            pam_rights: self.auth.pam_rights,
-            i2ftp_key: self.i2ftp.as_ref().map(|i2ftp| i2ftp.key.clone()),
-        }
     }
 
     /// An error about `key` (written `table.name`), with the line where it stood.

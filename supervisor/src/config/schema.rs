@@ -137,10 +137,11 @@ pub const KEYS: &[Key] = &[
     key("auth", "deny_users", Texts, "[\"root\"]", "Names that may not log in, whichever backend knows them.", "[\"root\", \"backup\"]"),
     key("auth", "minimum_uid", UpTo(u32::MAX as u64), "1000", "PAM: the smallest uid that may log in. uid 0 never may.", "500"),
     key("auth", "valid_shell", Flag, "true", "PAM: whether the shell must be listed in /etc/shells.", "false"),
+    key("auth", "pam_session", Flag, "false", "PAM: whether the stack's session modules are run when a user logs in and when he has gone.", "true"),
     key("auth", "pam_rights", ListOf(&["list", "read", "write", "append", "overwrite", "delete", "rename", "mkdir", "rmdir", "chmod", "symlink"]), "[\"list\", \"read\", \"write\", \"append\", \"overwrite\", \"delete\", \"rename\", \"mkdir\", \"rmdir\", \"chmod\"]", "PAM: what its users may do beneath their home directory.", "[\"list\", \"read\"]"),
     key("auth", "max_attempts", AtLeastOne, "3", "Failed logins on one connection until it is closed.", "5"),
     key("auth", "failure_delay", UpTo(60_000), "1000", "Milliseconds until a failed login is answered; no process waits meanwhile.", "2000"),
-    key("auth", "max_authenticators", AtLeastOne, "8", "Most login attempts that are judged at the same time; the rest wait in order.", "16"),
+    key("auth", "max_authenticators", AtLeastOne, "8", "Most login attempts that are judged at the same time; the rest wait in order. One that takes longer than 3 s makes room for the next.", "16"),
     key("auth", "timeout", AtLeastOne, "30", "Seconds one attempt may take, for PAM modules that hang.", "60"),
 
     key("anonymous", "enabled", Flag, "false", "Whether `anonymous` and `ftp` may log in without a password, read-only.", "true"),

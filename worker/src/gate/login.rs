@@ -8,7 +8,7 @@ use ipc::{
 
 use super::{
     GateError,
-    serve::{Flow, Gate, Next},
+    serve::{Flow, Gate},
 };
 use crate::ftp::reply::Reply;
 
@@ -63,7 +63,7 @@ impl Gate<'_> {
                 self.step = LoginStep::Judged;
                 Ok(Flow::Continue(()))
             }
-            (None, _) | (_, Err(_)) => Ok(self.refused_here()),
+            (None, _) | (_, Err(_)) => self.malformed(LoginStep::Judged),
         }
     }
 
@@ -77,18 +77,16 @@ impl Gate<'_> {
                 self.step = LoginStep::CodeJudged;
                 Ok(Flow::Continue(()))
             }
-            Err(_) => {
-                self.step = LoginStep::Nobody;
-                Ok(self.refused_here())
-            }
+            Err(_) => self.malformed(LoginStep::CodeJudged),
         }
     }
 
-    fn refused_here(&mut self) -> Flow {
-        match self.failed() {
-            Next::Close(closed) => Flow::Break(closed),
-            Next::Go | Next::HandOver => Flow::Continue(()),
-        }
+    /// What no account can have is refused by the supervisor all the same: at the same time and in
+    /// the same words as a wrong password, and counted like one.
+    fn malformed(&mut self, step: LoginStep) -> Result<Flow, GateError> {
+        self.channel.send(&GateToSupervisor::MalformedLogin, &[])?;
+        self.step = step;
+        Ok(Flow::Continue(()))
     }
 }
 

@@ -22,7 +22,7 @@ pub fn check(findings: &mut Findings<'_>) {
         private(findings, file, "it holds the key of I2FTP");
     }
     certificates(findings);
-    writable(findings, ".state_directory", &config.state_directory);
+    writable(findings, ".state_directory", &config.auth.state_directory);
     if let Some(directory) = config.control_socket.parent() {
         writable(findings, ".control_socket", directory);
     }

@@ -50,7 +50,7 @@ fn vsftpd_with_tls_and_limits() {
     assert_eq!(config.passive.ports, (40000, 40100));
     assert_eq!((config.umask, config.maximum_clients), (0o22, 7));
     assert_eq!((config.limits.upload_rate, config.limits.idle_ctrl_timeout), (1000, 600));
-    assert_eq!(config.auth.failure_delay, 2000);
+    assert_eq!(config.attempts.failure_delay, 2000);
     assert!(config.auth.pam_rights.any_write());
     assert_eq!(problems.lines().count(), 3, "{problems}");
 }

@@ -44,6 +44,9 @@ pub fn answer(setup: &Setup, asks: bool) -> Result<Answers, Failure> {
         ask.flag("Read-only, so that clients can change nothing", setup.read_only, false)?;
     let tls = tls(setup, &ask)?;
     let require = match (setup.require, &tls) {
+        (Some(TlsWord(demand)), Tls::None) if demand != ipc::account::TlsDemand::None => {
+            return Err("--require needs TLS; give --tls generate or --tls own with it".into());
+        }
         (Some(TlsWord(demand)), _) => demand,
         (None, Tls::None) => ipc::account::TlsDemand::None,
         (None, Tls::Generate(_) | Tls::Own(..)) => ipc::account::TlsDemand::ControlAndData,
