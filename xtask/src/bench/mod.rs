@@ -5,6 +5,7 @@
 mod cgroup;
 mod client;
 mod i2ftp;
+mod logins;
 mod report;
 mod rows;
 mod servers;
@@ -43,6 +44,8 @@ pub struct Options {
 enum What {
     /// I2FTP, with the Python server of that protocol
     I2ftp,
+    /// Whether the time of a refusal tells an unknown name from a wrong password
+    Logins,
 }
 
 /// Runs the benchmark and prints the table.
@@ -63,8 +66,10 @@ pub fn run(options: &Options) -> Done<()> {
     } else {
         dist::build(dist::Flavour::Release)?
     };
-    if let Some(What::I2ftp) = options.what {
-        return i2ftp::run(&binaries, options.rounds);
+    match options.what {
+        Some(What::I2ftp) => return i2ftp::run(&binaries, options.rounds),
+        Some(What::Logins) => return logins::run(&binaries),
+        None => {}
     }
     let tree = tree::Tree::make()?;
     let wanted = |name: &str| options.only.is_empty() || options.only.split(',').any(|n| n == name);
