@@ -1,12 +1,11 @@
-//! Accounts, second factors, anonymous clients and system users, with real clients on the wire.
+//! Accounts of the account file, second factors and anonymous clients, with real clients on the wire.
 
 use std::{
     collections::BTreeSet,
     fs,
-    io::{Read, Write},
     os::unix::fs::{PermissionsExt, chown},
-    process::{Command, Output, Stdio},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    process::{Command, Output},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bulkhead_tests::harness::{
@@ -20,26 +19,20 @@ pub fn tests() -> Vec<Trial> {
         needs_program("accounts::curl_sends_a_code_with_acct", "curl", curl_with_code),
         needs_program("accounts::curl_sends_a_code_glued_to_the_password", "curl", curl_glued),
         needs_program("accounts::lftp_sends_a_code_glued_to_the_password", "lftp", lftp_glued),
+        needs_program("accounts::ftplib_sends_a_code_with_acct", "python3", ftplib_with_code),
         test("accounts::a_code_is_refused_after_a_restart_of_the_server", replay_after_restart),
         test("accounts::of_two_simultaneous_logins_with_one_code_one_wins", simultaneous_code),
         test("accounts::an_anonymous_client_reads_and_changes_nothing", anonymous),
         needs_root("accounts::each_session_has_the_identity_of_its_account", identities),
-        needs_root(SYSTEM_USER, system_user),
-        test("accounts::unknown_names_and_wrong_passwords_take_the_same_time", same_time),
         test("accounts::a_damaged_account_file_is_named_in_the_log", damaged),
+        test("accounts::a_code_of_another_hour_is_refused_and_the_log_names_the_clock", clock_off),
+        test("accounts::what_no_account_can_have_is_refused_like_a_wrong_password", malformed),
+        test("accounts::an_unknown_hash_format_is_named_and_lets_nobody_in", unknown_hash),
         test("accounts::two_hundred_attempts_at_once_are_all_answered", crowd),
         test("accounts::wrong_passwords_count_over_both_factors", failures_of_both_factors),
         test("accounts::no_password_reaches_the_log", secrets_in_the_log),
-        needs_program("accounts::the_wizard_leads_to_a_download", "script", wizard),
-        needs_program("accounts::unattended_setup_leads_to_a_download", "curl", unattended),
-        test("accounts::setup_demands_tls_and_passes_its_own_check", unattended_with_tls),
     ]
 }
-
-/// Name of the test that runs in a mount namespace of its own.
-const SYSTEM_USER: &str = "accounts::a_system_user_logs_in_with_exactly_his_groups";
-/// Set in the copy of this program that runs in the namespace.
-const INSIDE: &str = "BULKHEAD_TEST_INSIDE";
 
 /// A server whose `alice` needs a code, the secret of it, and her recovery codes.
 fn with_code() -> (Server, String) {
@@ -99,6 +92,27 @@ fn lftp_glued() {
     );
     let output = Command::new("lftp").args(["-c", &script]).output().unwrap();
     assert_eq!(output.stdout, b"behind two locks", "{output:?}");
+}
+
+fn ftplib_with_code() {
+    const SCRIPT: &str = "\
+import ftplib, io, sys
+port, password, code = sys.argv[1:]
+ftp = ftplib.FTP(); ftp.connect('127.0.0.1', int(port), timeout=20)
+ftp.login('alice', password, code)
+got = io.BytesIO(); ftp.retrbinary('RETR file', got.write); ftp.quit()
+sys.stdout.write(got.getvalue().decode())
+";
+    let (server, secret) = with_code();
+    let (port, password) = (server.address().port().to_string(), &server.account("alice").password);
+    let log_in = |code: &str| {
+        let mut python = Command::new("python3");
+        python.args(["-c", SCRIPT, &port, password, code]).output().unwrap()
+    };
+    let right = code(&secret);
+    let output = log_in(&right);
+    assert_eq!(output.stdout, b"behind two locks", "{output:?}");
+    assert!(!log_in(&right).status.success(), "a code works once");
 }
 
 /// Logs in with a password that is answered by 332, and says what the code was answered with.
@@ -201,6 +215,104 @@ fn damaged() {
     assert!(text.contains("chmod 600"), "{text}");
 }
 
+fn clock_off() {
+    let (server, secret) = with_code();
+    let password = server.account("alice").password.clone();
+    let secret = Secret::try_from_base32(&secret).unwrap();
+    let generator = Builder::new().with_secret(secret).build().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for (time, said) in [(now - 3600, "before now"), (now + 3600, "after now")] {
+        let code = generator.generate(time).to_string();
+        assert_eq!(with_acct(&mut server.connect(), &password, &code), 530);
+        server.expect_event("login-failed", |event| {
+            let reason = event["reason"].as_str().unwrap();
+            reason.contains(said) && reason.contains("compare the clocks of server and user")
+        });
+    }
+}
+
+/// Empty, over-long, with a NUL or a newline: refused in the words of a wrong password, logged, and
+/// counted, so that it is no way to knock for ever.
+fn malformed() {
+    let server = Server::new()
+        .with("penalties.enabled", "true")
+        .with("penalties.failed_login", "1")
+        .with("penalties.floor", "100")
+        .with_account("alice", &[])
+        .run();
+    let mut control = server.connect();
+    control.command("USER alice", 331);
+    let wrong = control.command("PASS wrong", 530);
+    let long = "x".repeat(300);
+    let names = [long.as_str(), "a\u{1}b", "a\u{7f}b"];
+    let tries =
+        names.iter().map(|name| (format!("USER {name}\r\n"), "PASS pw\r\n".to_owned())).chain(
+            [String::new(), "y".repeat(1100)]
+                .map(|p| ("USER alice\r\n".into(), format!("PASS {p}\r\n"))),
+        );
+    for (expected, (user, password)) in (2..).zip(tries) {
+        let mut control = server.connect();
+        control.send_raw(user.as_bytes());
+        control.expect(331);
+        control.send_raw(password.as_bytes());
+        assert_eq!(control.reply().unwrap(), wrong, "{user:?} {password:?}");
+        eventually("a line of the log", || {
+            (server.events("login-failed").len() == expected).then_some(())
+        });
+    }
+    // Names of other alphabets are names; what is no UTF-8 is none.
+    for name in [&b"J\xf6rg"[..], b"\xf0\x28"] {
+        let mut control = server.connect();
+        control.send_raw(&[b"USER ", name, b"\r\n"].concat());
+        control.expect(331);
+        assert_eq!(control.command("PASS pw", 530), wrong);
+    }
+    // No name at all, and bytes that end a line elsewhere.
+    let mut control = server.connect();
+    control.command("USER", 501);
+    control.send_raw(b"USER al\0ice\r\n");
+    assert!((500..=501).contains(&control.reply().unwrap().code));
+    control.send_raw(b"USER al\rice\r\n");
+    assert!((500..=501).contains(&control.reply().unwrap().code));
+    control.command("USER alice", 331);
+    control.send_raw(b"PASS a\nQUIT\r\n");
+    // A lone LF is no end of a line (RFC 959), or it is one: never part of a password.
+    assert!(control.reply().unwrap().code >= 500);
+    let listed = server.bulkhead(&["penalties", "list"]);
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("failed-login"), "{listed}");
+    // A connection that does nothing else is closed.
+    let mut control = server.connect();
+    for attempt in 1..=3 {
+        control.command("USER alice", 331);
+        control.command("PASS ", if attempt < 3 { 530 } else { 421 });
+    }
+    control.expect_end();
+}
+
+fn unknown_hash() {
+    let mut server = Server::new().with_account("alice", &[]);
+    let file = server.path("users.toml");
+    let good = fs::read_to_string(&file).unwrap();
+    let hash = good.lines().find_map(|line| line.strip_prefix("password = ")).unwrap();
+    for bad in ["$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/", "hunter2", "$6$saltsalt$short", "$9$x$y"] {
+        fs::write(&file, good.replace(hash, &format!("{bad:?}"))).unwrap();
+        let check = server.bulkhead(&["check"]);
+        let said = String::from_utf8(check.stdout).unwrap();
+        assert!(!check.status.success() && said.contains("no known format"), "{bad}: {said}");
+        assert!(said.contains("users.toml:") && !said.contains(bad), "{bad}: {said}");
+    }
+    server.launch();
+    for (name, typed) in [("alice", server.account("alice").password.as_str()), ("bob", "x")] {
+        let mut control = server.connect();
+        control.command(&format!("USER {name}"), 331);
+        // There is no good file of before to fall back on.
+        control.command(&format!("PASS {typed}"), 421);
+    }
+    let event = server.expect_event("login-impossible", |_| true).to_string();
+    assert!(event.contains("users.toml:") && event.contains("alice"), "{event}");
+}
+
 /// 200 clients that try at once: bounded authenticators, everybody answered, the right ones let in.
 fn crowd() {
     let server = Server::new()
@@ -217,15 +329,36 @@ fn crowd() {
         let typed = if index % 20 == 0 { password.as_str() } else { "wrong" };
         client.send(&format!("PASS {typed}"));
     }
-    let most = server.processes_of("authenticator").len();
-    assert!(most <= 5, "{most} authenticators at once");
-    for (index, client) in clients.iter_mut().enumerate() {
-        let code = client.reply().unwrap().code;
-        let right = index % 20 == 0;
-        assert!(code == if right { 230 } else { 530 } || code == 421, "{index}: {code}");
-    }
+    // Four may be judging, and one of each that has just been answered may not be reaped yet. Those
+    // that take longer than 3 s, on a machine as busy as that, make room: four times as many.
+    let pid = server.pid();
+    let watching = std::sync::atomic::AtomicBool::new(true);
+    let most = std::thread::scope(|scope| {
+        let watched = scope.spawn(|| {
+            let mut most = 0;
+            while watching.load(std::sync::atomic::Ordering::Relaxed) {
+                let all = Process::children_of(pid);
+                let now = all.iter().filter(|one| one.command.contains("authenticator")).count();
+                most = most.max(now);
+            }
+            most
+        });
+        for (index, client) in clients.iter_mut().enumerate() {
+            let code = patient_reply(client);
+            assert_eq!(code, if index % 20 == 0 { 230 } else { 530 }, "{index}");
+        }
+        watching.store(false, std::sync::atomic::Ordering::Relaxed);
+        watched.join().unwrap()
+    });
+    assert!((2..=24).contains(&most), "{most} authenticators at once");
     drop(clients);
     server.expect_idle();
+}
+
+/// A reply that others are before.
+fn patient_reply(client: &mut ControlConnection) -> u16 {
+    client.stream().set_read_timeout(Some(Duration::from_secs(110))).unwrap();
+    client.reply().unwrap().code
 }
 
 fn failures_of_both_factors() {
@@ -257,231 +390,4 @@ fn secrets_in_the_log() {
         assert!(!log.contains(hidden), "{hidden} is in the log");
     }
     assert!(log.matches("login-failed").count() >= 2);
-}
-
-/// Waits until what a terminal shows contains each question, and types the answer.
-struct Terminal {
-    child: std::process::Child,
-    shown: std::sync::mpsc::Receiver<Vec<u8>>,
-    text: String,
-}
-
-impl Terminal {
-    fn start(command: &str) -> Terminal {
-        let mut child = Command::new("script")
-            .args(["-qec", command, "/dev/null"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = child.stdout.take().unwrap();
-        let (send, shown) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(got @ 1..) = stdout.read(&mut buffer) {
-                if send.send(buffer[..got].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Terminal { child, shown, text: String::new() }
-    }
-
-    fn wait_for(&mut self, question: &str) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.text.contains(question) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let bytes = self.shown.recv_timeout(left);
-            let bytes = bytes.unwrap_or_else(|e| panic!("no {question:?} ({e}):\n{}", self.text));
-            self.text.push_str(&String::from_utf8_lossy(&bytes));
-        }
-    }
-
-    fn answer(&mut self, question: &str, answer: &str) {
-        self.wait_for(question);
-        self.text.clear();
-        self.press(answer);
-    }
-
-    /// Types as a person does: after the question has settled. What comes while the terminal is
-    /// between two of its modes is lost on a busy machine.
-    fn press(&mut self, keys: &str) {
-        std::thread::sleep(Duration::from_millis(300));
-        self.child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
-    }
-}
-
-fn wizard() {
-    let mut server = Server::new();
-    let root = server.path("served");
-    let config = server.path("bulkhead.toml");
-    let bulkhead = server.binaries.join("bulkhead");
-    let mut terminal =
-        Terminal::start(&format!("{} --config {} setup", bulkhead.display(), config.display()));
-    terminal.answer("Directory to serve", &format!("{}\r", root.display()));
-    terminal.answer("Address to listen on", "\r");
-    terminal.answer("Port", "0\r");
-    terminal.answer("Read-only", "n");
-    // Arrow down twice: no TLS, so that the client of this test needs none.
-    terminal.answer("TLS:", "\x1b[B");
-    terminal.press("\x1b[B");
-    terminal.press("\r");
-    terminal.answer("Name of the first account", "files\r");
-    if is_root() {
-        terminal.answer("System user", "no-such-user-here\r");
-        terminal.answer("there is no such user", "20778\r");
-    }
-    terminal.answer("one-time code", "n");
-    terminal.answer("I2FTP", "n");
-    terminal.answer("Log:", "\r");
-    terminal.answer("Write it?", "y");
-    terminal.answer("Password:", "from the wizard\r");
-    terminal.answer("The same again:", "from the wizard\r");
-    terminal.wait_for("Start the server:");
-    assert!(terminal.child.wait().unwrap().success());
-    fs::write(root.join("file"), "set up").unwrap();
-    fs::set_permissions(root.join("file"), PermissionsExt::from_mode(0o644)).unwrap();
-    // What the harness reads the address from, below what the wizard has written.
-    let mut text = fs::read_to_string(&config).unwrap();
-    text.push_str(&format!("format = \"json\"\nfile = {:?}\n", server.path("log")));
-    server.launch_with(&text);
-    let mut control = server.connect();
-    control.command("USER files", 331);
-    control.command("PASS from the wizard", 230);
-    control.command("TYPE I", 200);
-    assert_eq!(control.download("RETR file"), b"set up");
-}
-
-fn unattended() {
-    let mut server = Server::new();
-    let root = server.path("served");
-    fs::create_dir(&root).unwrap();
-    fs::write(root.join("file"), "set up").unwrap();
-    let mut arguments = vec!["setup", "--yes", "--port", "0", "--account", "files", "--read-only"];
-    arguments.extend(["--password-stdin", "--tls", "none", "--root"]);
-    arguments.push(root.to_str().unwrap());
-    if is_root() {
-        arguments.extend(["--owner", "20779"]);
-    }
-    let output = server.bulkhead_with_input(&arguments, b"unattended pw\n");
-    assert!(output.status.success(), "{output:?}");
-    let again = server.bulkhead_with_input(&arguments, b"unattended pw\n");
-    let said = String::from_utf8(again.stderr).unwrap();
-    assert!(!again.status.success() && said.contains("--overwrite"), "{said}");
-    let mut text = fs::read_to_string(server.path("bulkhead.toml")).unwrap();
-    text.push_str(&format!("format = \"json\"\nfile = {:?}\n", server.path("log")));
-    server.launch_with(&text);
-    let output = curl(&server, "files:unattended pw", &[]);
-    assert_eq!(output.stdout, b"set up", "{output:?}");
-}
-
-/// By default the wizard makes a certificate and demands TLS, and `check` finds nothing wrong.
-fn unattended_with_tls() {
-    let server = Server::new();
-    let root = server.path("served");
-    let root = root.to_str().unwrap();
-    let mut arguments = vec!["setup", "--yes", "--port", "0", "--names", "localhost"];
-    arguments.extend(["--account", "files", "--password-stdin", "--i2ftp", "--root", root]);
-    if is_root() {
-        arguments.extend(["--owner", "20779"]);
-    }
-    let output = server.bulkhead_with_input(&arguments, b"unattended pw\n");
-    assert!(output.status.success(), "{output:?}");
-    let shown = String::from_utf8(output.stdout).unwrap();
-    let written = fs::read_to_string(server.path("bulkhead.toml")).unwrap();
-    assert!(written.contains("require = \"control+data\""), "{written}");
-    let key = written.lines().find_map(|line| line.strip_prefix("key_hex = ")).unwrap();
-    assert!(!shown.contains(key) && shown.contains("--ssl-reqd"), "{shown}");
-    let check = server.bulkhead(&["check"]);
-    assert!(check.status.success(), "{check:?}");
-}
-
-/// A system user with a shadow entry logs in through PAM. The user exists only in a copy of /etc
-/// that is mounted over the real one in a namespace of this test.
-fn system_user() {
-    if std::env::var_os(INSIDE).is_none() {
-        let scratch = tempfile::tempdir().unwrap();
-        let script = "cp -a /etc/. \"$1\" && mount --bind \"$1\" /etc && shift && exec \"$@\"";
-        let output = Command::new("unshare")
-            .args(["--mount", "sh", "-c", script, "sh"])
-            .arg(scratch.path())
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", SYSTEM_USER])
-            .env(INSIDE, "1")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "in its namespace:\n{said}");
-        return;
-    }
-    let home = tempfile::tempdir().unwrap();
-    fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    fs::write(home.path().join("file"), "at home").unwrap();
-    chown(home.path(), Some(4801), Some(4802)).unwrap();
-    let append = |file: &str, line: &str| {
-        let mut file = fs::OpenOptions::new().append(true).open(file).unwrap();
-        file.write_all(line.as_bytes()).unwrap();
-    };
-    append("/etc/passwd", &format!("sharer:x:4801:4802::{}:/bin/sh\n", home.path().display()));
-    // crypt(3) of "password", yescrypt.
-    append(
-        "/etc/shadow",
-        "sharer:$y$j9T$F5Jx5fExrKuPp53xLKQ..1$tnSYvahCwPBHKZUspmcxMfb0.WiB9W.zEaKlOBL35rC:19000:0:99999:7:::\n",
-    );
-    append("/etc/group", "sharer:x:4802:\nsharers:x:4803:sharer\nothers:x:4804:root\n");
-    fs::write("/etc/shells", "/bin/sh\n").unwrap();
-    fs::write("/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\n").unwrap();
-    fs::write(
-        "/etc/pam.d/bulkhead",
-        "auth required pam_unix.so nodelay\naccount required pam_unix.so\n",
-    )
-    .unwrap();
-    let server =
-        Server::new().with("auth.backends", "[\"file\", \"pam\"]").with_account("alice", &[]).run();
-    drop(server.log_in("alice"));
-    let mut control = server.connect();
-    control.command("USER sharer", 331);
-    control.command("PASS passwore", 530);
-    control.command("USER sharer", 331);
-    control.command("PASS password", 230);
-    control.command("TYPE I", 200);
-    assert_eq!(control.download("RETR file"), b"at home");
-    let session = eventually("the session", || {
-        server.processes_of("session").into_iter().find(|one| one.ids("Uid").first() == Some(&4801))
-    });
-    assert_eq!(session.ids("Uid"), [4801; 4]);
-    assert_eq!(session.ids("Gid"), [4802; 4]);
-    assert_eq!(session.ids("Groups"), [4803]);
-}
-
-/// The medians of both are compared; `cargo test -- --nocapture` shows them. Samples alternate, so
-/// that a busy machine slows both down alike.
-fn same_time() {
-    const SAMPLES: usize = 61;
-    let server = Server::new().with("auth.failure_delay", "0").with_account("alice", &[]).run();
-    let time = |user: &str| {
-        let mut control = server.connect();
-        control.command(&format!("USER {user}"), 331);
-        let start = Instant::now();
-        control.command("PASS wrong", 530);
-        start.elapsed()
-    };
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for index in 0..SAMPLES {
-        let stranger = format!("stranger-{index}");
-        if index % 2 == 0 {
-            known.push(time("alice"));
-            unknown.push(time(&stranger));
-        } else {
-            unknown.push(time(&stranger));
-            known.push(time("alice"));
-        }
-    }
-    known.sort();
-    unknown.sort();
-    let (known, unknown) = (known[SAMPLES / 2], unknown[SAMPLES / 2]);
-    println!("wrong password {known:?}, unknown name {unknown:?}");
-    let off = known.abs_diff(unknown).as_secs_f64() / known.as_secs_f64();
-    // A name that is told by its time differs by the whole of a hash; a busy machine by less.
-    assert!(off < 0.25, "wrong password {known:?}, unknown name {unknown:?}");
 }

@@ -17,7 +17,9 @@ mod policy_commands;
 mod redundancy;
 mod resilience;
 mod secrets;
+mod setup;
 mod space;
+mod system_users;
 mod transcripts;
 mod transfers;
 mod trying;
@@ -49,7 +51,9 @@ fn main() {
         redundancy::tests(),
         resilience::tests(),
         secrets::tests(),
+        setup::tests(),
         space::tests(),
+        system_users::tests(),
         transcripts::tests(),
         transfers::tests(),
         trying::tests(),
