@@ -8,6 +8,7 @@ use i2ftp::{
     iccode::{Coder, SESSION_LEVEL},
     packet::{Decoder, MAX_REQUEST, Wire},
 };
+use md5::{Digest, Md5};
 
 #[allow(clippy::print_stdout, reason = "its purpose")]
 fn row(name: &str, bytes: usize, mut work: impl FnMut()) {
@@ -23,6 +24,10 @@ fn row(name: &str, bytes: usize, mut work: impl FnMut()) {
 }
 
 fn main() {
+    let file = vec![0xa5; CHUNK];
+    row("MD5 of a file", CHUNK, || {
+        black_box(Md5::digest(black_box(&file)));
+    });
     let mut bytes = vec![0x5a; CHUNK];
     let mut coder = Coder::new(&[7; 64], SESSION_LEVEL);
     row("ICCode encode", CHUNK, || {

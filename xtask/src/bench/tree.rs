@@ -22,7 +22,7 @@ pub const SMALL: usize = 4096;
 pub const PREFIX: &str = "/dev/shm/bulkhead-bench-";
 
 /// Removes what benchmarks have left behind that were killed.
-fn forget_the_dead() {
+pub fn forget_the_dead() {
     let Ok(entries) = fs::read_dir("/dev/shm") else { return };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         let number = path.to_str().and_then(|path| path.strip_prefix(PREFIX));
