@@ -53,6 +53,8 @@ pub struct Open {
     md5: Md5,
     /// How far `md5` has come, from the beginning without gaps.
     hashed: u64,
+    /// Uploads with a hash: `file` is being read to be hashed, and this connection writes no more.
+    reading: bool,
     moved: u64,
     began: Instant,
     redeemed: Instant,
@@ -280,12 +282,16 @@ impl Transfers {
             return Ok(Err(e.into()));
         }
         let Some(publish) = &open.publish else { return Ok(Ok(Closing::Done)) };
+        if open.reading {
+            // Asked again, because the hash was not ready.
+            return Ok(Ok(Closing::Hash));
+        }
         // The upload may have come over several connections and in any order: hash what is there.
         let opened = place(publish.temporary.as_slice())
             .and_then(|temporary| Ok(self.tree.root().open_read(&temporary)?));
         Ok(opened.map(|(file, facts)| {
             (open.file, open.size) = (file, facts.size);
-            (open.md5, open.hashed) = (Md5::new(), 0);
+            (open.md5, open.hashed, open.reading) = (Md5::new(), 0, true);
             Closing::Hash
         }))
     }
@@ -443,6 +449,7 @@ impl Transfers {
             publish,
             md5: Md5::new(),
             hashed: 0,
+            reading: false,
             moved: 0,
             began: now,
             redeemed: now,
