@@ -26,11 +26,20 @@ fn setting(line: usize, name: &str, value: &Value, into: &mut Translation) {
     match (name, value) {
         ("root", Value::String(root)) => into.text("i2ftp", "root", root),
         ("port", Value::Number(port)) => {
-            into.number(line, "i2ftp", "listen_port", &port.to_string())
+            into.number(line, "i2ftp", "listen_port", &port.to_string());
+            into.leave(line, "listening on every address: write `listen_address`");
         }
         ("read_only", Value::Bool(flag)) => into.set("i2ftp", "read_only", flag),
-        // What it calls TLS is its secured mode.
-        ("tls", Value::Bool(flag)) => into.set("i2ftp", "secured", flag),
+        ("tls", Value::Bool(flag)) => {
+            into.set("i2ftp", "secured", flag);
+            if *flag {
+                into.leave(
+                    line,
+                    "encryption: what is called `tls` there is I2FTP's secured mode, which is \
+                     obfuscation (and is set); use `tls_port` for TLS",
+                );
+            }
+        }
         ("log_file", Value::String(file)) if !file.is_empty() => into.text("log", "file", file),
         ("log_level", Value::String(level)) => match level.to_ascii_lowercase().as_str() {
             "critical" | "error" => into.text("log", "level", "error"),

@@ -131,7 +131,9 @@ fn the_json_of_the_python_server() {
     let i2ftp = config.i2ftp.unwrap();
     assert_eq!((i2ftp.listen_port, i2ftp.secured, i2ftp.read_only), (Some(26843), true, true));
     assert_eq!(config.log.file.unwrap(), Path::new("/var/log/i2ftp.log"));
-    assert!(problems.starts_with("old.conf:9:") && problems.contains("colour"), "{problems}");
+    assert!(problems.contains("old.conf:9: left out: colour"), "{problems}");
+    assert!(problems.contains("old.conf:3: left out: listening on every address"), "{problems}");
+    assert!(problems.contains("old.conf:7: left out: encryption"), "{problems}");
 
     let published =
         "263930255d3e5f5f41646649324654502446255f2b40245e3a6142617369634b6579255f2b402d245e3a3e";
