@@ -171,12 +171,16 @@ struct Tunnel {
 impl Tunnel {
     fn start(server: &I2ftpServer) -> Tunnel {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let configuration = format!(
-            "foreground = yes\npid =\n[i2ftp]\nclient = yes\naccept = 127.0.0.1:{port}\n\
-             connect = {}\nCAfile = {}\nverifyChain = yes\ncheckHost = localhost\n",
-            server.address(),
-            server.server.path("tls/certificate.pem").display(),
-        );
+        // The manual's own, for other ports and another certificate.
+        let manual = include_str!("../../docs/i2ftp.md");
+        let configuration = manual.split("```").find_map(|block| block.strip_prefix("ini\n"));
+        let certificate = server.server.path("tls/certificate.pem").display().to_string();
+        let configuration = configuration
+            .unwrap()
+            .replace("127.0.0.1:26842", &format!("127.0.0.1:{port}"))
+            .replace("files.example.net:26843", &server.address().to_string())
+            .replace("/etc/ssl/certs/ca-certificates.crt", &certificate)
+            .replace("files.example.net", "localhost");
         let file = server.server.path("stunnel.conf");
         fs::write(&file, configuration).unwrap();
         let said = server.server.path("stunnel-said");

@@ -95,6 +95,15 @@ fn tls_needs_as_many_keys_as_certificates_and_a_pair_to_be_demanded() {
 }
 
 #[test]
+fn the_configuration_of_the_manual_of_i2ftp_loads() {
+    let manual = include_str!("../../../docs/i2ftp.md");
+    let text = manual.split("```").find_map(|block| block.strip_prefix("toml\n")).unwrap();
+    let config = load(&text.replace("<openssl rand -hex 32>", KEY)).unwrap();
+    let i2ftp = config.i2ftp.unwrap();
+    assert_eq!((i2ftp.listen_port, i2ftp.tls_port), (None, Some(26843)));
+}
+
+#[test]
 fn i2ftp_needs_a_key_and_a_place() {
     let found = errors("[i2ftp]\nenabled = true\n");
     assert!(found[0].contains("no key"), "{found:?}");
