@@ -22,10 +22,11 @@ use crate::{
 };
 use client::Client;
 
-/// What is moved in a measurement: less where Python codes at one end or at both, some 2 MB a second;
-/// that tells the costs per GiB as well.
+/// What is moved in a measurement.
 const MIB: u64 = 256;
-const MIB_OF_SLOW: u64 = 32;
+/// Its name beneath the root, and that of what is uploaded.
+const DOWN: &str = "down";
+const UP: &str = "up";
 /// The key of the servers, as their configurations write it.
 const KEY_HEX: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 /// Who owns the files: nobody.
@@ -98,19 +99,23 @@ pub fn run(binaries: &Path, rounds: u32) -> Done<()> {
                         Load::Python => "Python",
                     }
                 );
-                let (own, other) = (median(own), median(other));
-                println!(
-                    "| {name} | {:.3} | {:.3} | {:.1} | {:.2} | {:.2} |",
-                    own.cpu,
-                    other.cpu,
-                    other.cpu / own.cpu,
-                    own.wall,
-                    other.wall
-                );
+                println!("{}", line(&name, median(own), both.then(|| median(other))));
             }
         }
     }
     Ok(())
+}
+
+fn line(name: &str, own: Cost, other: Option<Cost>) -> String {
+    let shown = |number: Option<f64>| number.map_or("–".into(), |number| format!("{number:.2}"));
+    format!(
+        "| {name} | {} | {} | {} | {} | {} |",
+        shown(Some(own.cpu)),
+        shown(other.map(|other| other.cpu)),
+        shown(other.map(|other| other.cpu / own.cpu)),
+        shown(Some(own.wall)),
+        shown(other.map(|other| other.wall)),
+    )
 }
 
 fn median(costs: Vec<Cost>) -> Cost {
@@ -133,13 +138,11 @@ impl Scratch {
         make_directory(&root)?;
         let failed = |e: std::io::Error| format!("{}: {e}", root.display());
         fs::set_permissions(&scratch.0, PermissionsExt::from_mode(0o755)).map_err(failed)?;
-        for mib in [MIB, MIB_OF_SLOW] {
-            let mut file = fs::File::create(root.join(format!("down-{mib}"))).map_err(failed)?;
-            let block: Vec<u8> =
-                (0..1u32 << 18).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
-            for _ in 0..mib {
-                file.write_all(&block).map_err(failed)?;
-            }
+        let mut file = fs::File::create(root.join(DOWN)).map_err(failed)?;
+        let block: Vec<u8> =
+            (0..1u32 << 18).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        for _ in 0..MIB {
+            file.write_all(&block).map_err(failed)?;
         }
         chown(&root, Some(OWNER), Some(OWNER)).map_err(failed)?;
         fs::write(scratch.0.join("load.py"), include_str!("i2ftp/load.py")).map_err(failed)?;
@@ -168,7 +171,6 @@ fn python() -> Command {
 
 /// A server that runs.
 struct Running {
-    secured: bool,
     port: u16,
     group: Group,
     child: Child,
@@ -197,7 +199,7 @@ impl Running {
         fs::write(group.members_file(), child.id().to_string())
             .map_err(|e| format!("{}: {e}", group.members_file().display()))?;
         let input = child.stdin.take();
-        let running = Running { secured, port, group, child, _input: input };
+        let running = Running { port, group, child, _input: input };
         let deadline = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if Instant::now() > deadline {
@@ -215,24 +217,21 @@ impl Running {
 
     /// Moves a file once.
     fn measure(&self, scratch: &Scratch, load: Load, way: Way) -> Done<Cost> {
-        let slow = self.secured && matches!(load, Load::Python);
-        let mib = if slow { MIB_OF_SLOW } else { MIB };
-        let (local, remote) = (scratch.root().join(format!("down-{mib}")), format!("up-{mib}"));
         let mut cpu = 0.0;
         let started;
         match load {
             Load::Native => {
                 let mut client = Client::log_in(self.port, KEY_HEX)?;
-                let bytes = fs::read(&local).map_err(|e| e.to_string())?;
+                let bytes = fs::read(scratch.root().join(DOWN)).map_err(|e| e.to_string())?;
                 cpu -= self.group.cpu_seconds()?;
                 started = Instant::now();
                 match way {
-                    Way::Download => client.download(&format!("down-{mib}"), bytes.len())?,
-                    Way::Upload => client.upload(&remote, &bytes)?,
+                    Way::Download => client.download(DOWN, bytes.len())?,
+                    Way::Upload => client.upload(UP, &bytes)?,
                 }
             }
             Load::Python => {
-                let mut client = PythonClient::log_in(scratch, self.port, way, mib)?;
+                let mut client = PythonClient::log_in(scratch, self.port, way)?;
                 cpu -= self.group.cpu_seconds()?;
                 started = Instant::now();
                 client.go()?;
@@ -241,14 +240,14 @@ impl Running {
         let wall = started.elapsed().as_secs_f64();
         cpu += self.group.cpu_seconds()?;
         if let Way::Upload = way {
-            let there = scratch.root().join(&remote);
+            let there = scratch.root().join(UP);
             let moved = fs::metadata(&there).map_err(|e| format!("{}: {e}", there.display()))?;
-            if moved.len() != mib << 20 {
+            if moved.len() != MIB << 20 {
                 return Err(format!("{} has {} bytes", there.display(), moved.len()));
             }
             fs::remove_file(&there).map_err(|e| format!("{}: {e}", there.display()))?;
         }
-        let gib = mib as f64 / 1024.0;
+        let gib = MIB as f64 / 1024.0;
         Ok(Cost { cpu: cpu / gib, wall: wall / gib })
     }
 }
@@ -302,14 +301,12 @@ struct PythonClient {
 }
 
 impl PythonClient {
-    fn log_in(scratch: &Scratch, port: u16, way: Way, mib: u64) -> Done<PythonClient> {
+    fn log_in(scratch: &Scratch, port: u16, way: Way) -> Done<PythonClient> {
         let mut command = python();
         command.arg(scratch.0.join("load.py")).args([&port.to_string(), KEY_HEX]);
         match way {
-            Way::Download => command.args(["download", &format!("down-{mib}"), "/dev/null"]),
-            Way::Upload => command
-                .args(["upload", &format!("up-{mib}")])
-                .arg(scratch.root().join(format!("down-{mib}"))),
+            Way::Download => command.args(["download", DOWN, "/dev/null"]),
+            Way::Upload => command.args(["upload", UP]).arg(scratch.root().join(DOWN)),
         };
         let mut child = command
             .stdin(Stdio::piped())
