@@ -150,7 +150,7 @@ fn names() {
     assert!(names.contains("two??226 lines\r\n"), "{names}");
     let facts = String::from_utf8(control.download("MLSD")).unwrap();
     assert!(facts.contains("; two??226 lines\r\n"), "{facts}");
-    let stat = control.command("STAT /", 213);
+    let stat = control.command("STAT /", 212);
     assert!(stat.lines.iter().any(|line| line.ends_with(" two??226 lines")), "{stat:?}");
     assert_eq!(control.download("NLST ./-la"), b"./-la\r\n");
     assert_eq!(control.download("NLST -- -la"), b"-la\r\n");

@@ -256,7 +256,7 @@ fn listing_entries() {
     for command in ["LIST", "NLST", "MLSD", "NLST file-*"] {
         control.download(command);
     }
-    control.command("STAT /", 213);
+    control.command("STAT /", 212);
     alice.put("one-more", b"");
     for command in ["LIST", "NLST", "MLSD", "LIST *-*"] {
         let mut data = control.passive();

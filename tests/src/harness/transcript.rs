@@ -12,7 +12,7 @@
 //! log in reader                    a new connection, logged in; nothing is read that is not said
 //! connect                          a new connection
 //! C: PWD                           what the client sends, CR LF behind it
-//! S: 257 "/" is the *.             the next line of the server; `*` is anything
+//! S: 257 "/" is the *.             the next line of the server; `*` is anything, `?` one byte
 //! S: ...                           any lines up to the next one that is named
 //! S: end                           the server closes
 //! D: listen                        the client listens: {port} and {p1,p2} say where
@@ -313,25 +313,17 @@ fn passive_port(line: &str) -> Option<u16> {
     Some(u16::from_be_bytes([bytes.next()??, bytes.next()??]))
 }
 
-/// Whether bytes are what a pattern says, in which `*` is anything.
+/// Whether bytes are what a pattern says, in which `*` is anything and `?` one byte of anything.
 pub fn fits(pattern: &[u8], bytes: &[u8]) -> bool {
-    let mut parts = pattern.split(|byte| *byte == b'*');
-    let Some(mut rest) = parts.next().and_then(|first| bytes.strip_prefix(first)) else {
-        return false;
-    };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
+    match (pattern, bytes) {
+        ([b'*', rest @ ..], _) => {
+            (0..=bytes.len()).any(|taken| fits(rest, bytes.get(taken..).unwrap_or_default()))
         }
-        let places = rest.len().checked_sub(part.len()).map_or(0, |most| most + 1);
-        let Some(at) = (0..places).find(|at| rest[*at..].starts_with(part)) else { return false };
-        rest = &rest[at + part.len()..];
+        ([b'?', pattern @ ..], [_, bytes @ ..]) => fits(pattern, bytes),
+        ([one, pattern @ ..], [other, bytes @ ..]) => one == other && fits(pattern, bytes),
+        ([], bytes) => bytes.is_empty(),
+        (_, []) => false,
     }
-    true
 }
 
 /// Undoes `\r`, `\n`, `\\` and `\xNN`.

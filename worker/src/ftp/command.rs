@@ -23,6 +23,8 @@ pub enum CommandError {
     Empty,
     /// No verb this server knows: 500.
     Unknown,
+    /// A verb of an RFC that this server does not do: 502.
+    NotImplemented,
     /// No verb, but the method of an HTTP request, which no FTP client sends: close (ALPACA).
     Http,
     /// The verb needs an argument: 501.
@@ -34,6 +36,10 @@ pub enum CommandError {
 /// What HTTP requests begin with. POST and GET are FTP verbs of no RFC.
 const HTTP: [&[u8]; 9] =
     [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
+
+/// Verbs of RFC 959 and RFC 1639 for what there is no use here: mounting file systems, and
+/// addresses of networks that are gone.
+const NOT_IMPLEMENTED: [&[u8]; 3] = [b"SMNT", b"LPRT", b"LPSV"];
 
 impl Command {
     /// Reads a line.
@@ -48,6 +54,9 @@ impl Command {
             return Err(CommandError::Empty);
         }
         let Some(row) = verb::row(name) else {
+            if NOT_IMPLEMENTED.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                return Err(CommandError::NotImplemented);
+            }
             let http = HTTP.iter().any(|method| method.eq_ignore_ascii_case(name))
                 && argument.is_some_and(|rest| !rest.is_empty());
             return Err(if http { CommandError::Http } else { CommandError::Unknown });
@@ -109,6 +118,7 @@ mod tests {
         assert_eq!(error(b"  "), CommandError::Empty);
         assert_eq!(error(b"FOO bar"), CommandError::Unknown);
         assert_eq!(error(b" USER a"), CommandError::Unknown);
+        assert_eq!(error(b"smnt /"), CommandError::NotImplemented);
         assert_eq!(error(b"GET / HTTP/1.1"), CommandError::Http);
         assert_eq!(error(b"GET"), CommandError::Unknown);
     }

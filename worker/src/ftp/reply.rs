@@ -82,8 +82,10 @@ impl Reply {
     pub fn command(error: CommandError) -> Reply {
         match error {
             CommandError::Empty => Self::EMPTY,
-            CommandError::Unknown => Self::UNKNOWN,
-            CommandError::Http => Self::NOT_FTP,
+            // Before login, an HTTP request ends the connection and is not answered at all; after
+            // it, the client has shown that it speaks FTP.
+            CommandError::Unknown | CommandError::Http => Self::UNKNOWN,
+            CommandError::NotImplemented => Self::NOT_IMPLEMENTED,
             CommandError::ArgumentMissing(row) => Self::line(
                 501,
                 format!("{} needs an argument: {} {}", row.name, row.name, row.syntax),

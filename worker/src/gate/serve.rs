@@ -192,7 +192,9 @@ impl<'a> Gate<'a> {
                     return Flow::Break(GateClosed::NotFtp);
                 }
             }
-            CommandError::ArgumentMissing(_) | CommandError::ArgumentUnexpected(_) => {}
+            CommandError::NotImplemented
+            | CommandError::ArgumentMissing(_)
+            | CommandError::ArgumentUnexpected(_) => {}
         }
         self.refuse(&Reply::command(*error))
     }

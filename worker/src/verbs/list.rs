@@ -6,7 +6,7 @@ use ipc::session::TransferKind;
 
 use super::{Answer, ok_or_answer, ok_or_reply};
 use crate::{
-    files::{FileResult, Metadata},
+    files::{FileError, FileResult, Metadata},
     ftp::{
         argument, glob,
         listing::{FactFormatter, ListFormatter, Relation, append_name_line},
@@ -102,8 +102,11 @@ impl Session<'_> {
             let metadata = directory.metadata()?;
             Ok((directory, metadata))
         });
-        let (directory, metadata) =
-            ok_or_answer!(opened.map_err(|error| Reply::file_error(error, argument)));
+        let (directory, metadata) = ok_or_answer!(opened.map_err(|error| match error {
+            // RFC 3659 section 7.2.1: what is there and is no directory is a wrong argument.
+            FileError::NotDirectory if self.root.metadata(&path).is_ok() => Reply::MLSD_OF_A_FILE,
+            error => Reply::file_error(error, argument),
+        }));
         let mut formatter = self.fact_formatter(&metadata);
         let mut first = Vec::new();
         formatter.append_line(&mut first, b".", &metadata, Relation::This);

@@ -23,6 +23,8 @@ impl Session<'_> {
         }
         let (_, mut listing) = ok_or_reply!(self.prepare_listing(argument, false));
         let limit = self.limits.listing_entries;
+        // RFC 959 section 4.2.2: 212 is of a directory, 213 of a file.
+        let code = if listing.directory.is_some() { 212 } else { 213 };
         listing.limit = if limit == 0 { MAX_ENTRIES } else { limit.min(MAX_ENTRIES) };
         let mut scratch = Scratch::default();
         loop {
@@ -37,9 +39,9 @@ impl Session<'_> {
         let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line).to_vec());
         let lines: Vec<Vec<u8>> = lines.collect();
         if lines.is_empty() {
-            return Reply::line(213, "Nothing is there.");
+            return Reply::line(code, "Nothing is there.");
         }
-        Reply::lines(213, "Status:", lines, "End")
+        Reply::lines(code, "Status:", lines, "End")
     }
 
     fn status(&self) -> Vec<Vec<u8>> {

@@ -73,6 +73,7 @@ impl Reply {
     pub const NO_ROOM: Reply = Reply::fixed(452, "So much does not fit.");
 
     pub const UNKNOWN: Reply = Reply::fixed(500, "Unknown command.");
+    pub const NOT_IMPLEMENTED: Reply = Reply::fixed(502, "Not implemented here; HELP names the commands that are.");
     pub const EMPTY: Reply = Reply::fixed(500, "A command is needed.");
     pub const LINE_TOO_LONG: Reply = Reply::fixed(500, "The line is longer than 4096 bytes.");
     pub const NUL: Reply = Reply::fixed(501, "The line contains a NUL byte.");
@@ -104,8 +105,9 @@ impl Reply {
     pub const ATOMIC_NO_REST: Reply = Reply::fixed(550, "Uploads are atomic here and cannot be resumed: send the whole file.");
     pub const ATOMIC_NO_APPEND: Reply = Reply::fixed(550, "Uploads are atomic here and cannot be appended to.");
     pub const BEYOND_END: Reply = Reply::fixed(554, "The offset is beyond the end of the file.");
+    pub const MLSD_OF_A_FILE: Reply = Reply::fixed(501, "MLSD lists a directory, and this is none: use MLST.");
     pub const RANGE_BEYOND_END: Reply = Reply::fixed(551, "The range is beyond the end of the file.");
-    pub const PORT_BOUNCE: Reply = Reply::fixed(500, "Data connections go to the client's own address only, ports from 1024 on.");
+    pub const PORT_BOUNCE: Reply = Reply::fixed(504, "Data connections go to the client's own address only, ports from 1024 on.");
     pub const PASV_NEEDS_IPV4: Reply = Reply::fixed(522, "PASV is for IPv4; use EPSV.");
     pub const PORT_NEEDS_IPV4: Reply = Reply::fixed(522, "PORT is for IPv4; use EPRT.");
     pub const FAMILY_V4_ONLY: Reply = Reply::fixed(522, "Network protocol not supported, use (1).");
