@@ -3,12 +3,14 @@
 
 use std::os::unix::{ffi::OsStrExt, fs::PermissionsExt};
 
-use bulkhead_tests::harness::{Account, Server, test};
+use bulkhead_tests::harness::{Account, ControlConnection, Server, test};
 use libtest_mimic::Trial;
 
 pub fn tests() -> Vec<Trial> {
     vec![
         test("commands::lines_are_read_however_they_come", lines),
+        test("commands::a_login_and_what_follows_may_come_in_one_piece", one_piece),
+        test("commands::a_sum_is_made_beside_other_commands_and_aborted", sum),
         test("commands::an_urgent_abor_is_answered_without_a_transfer", urgent_abor),
         test("commands::rest_reaches_beyond_four_gibibytes", rest),
         test("commands::new_files_get_the_mode_that_the_umask_leaves", modes),
@@ -48,6 +50,40 @@ fn lines() {
     control.send_raw(b"\r\n");
     control.expect(500);
     control.command("NOOP now", 501);
+}
+
+fn one_piece() {
+    let server = Server::start();
+    let mut control = ControlConnection::connect(server.address());
+    control.send_raw(b"USER alice\r\nPASS alice-secret-1\r\nPWD\r\nMKD d\r\nCWD d\r\nQUIT\r\n");
+    for code in [220, 331, 230, 257, 257, 250, 221] {
+        control.expect(code);
+    }
+    control.expect_end();
+    assert!(server.account("alice").has("d"));
+}
+
+fn sum() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    alice.put("huge", b"");
+    // Nothing but a hole, of which a sum takes hours.
+    let huge = std::fs::File::options().write(true).open(alice.path("huge")).unwrap();
+    huge.set_len(1 << 40).unwrap();
+    let mut control = server.log_in("alice");
+    for command in ["HASH huge", "XMD5 huge"] {
+        control.send(command);
+        control.command("NOOP", 200);
+        control.command("STAT", 211);
+        control.command("ABOR", 426);
+        control.expect(226);
+        control.command("ABOR", 226);
+    }
+    // A client that goes away ends it.
+    control.send("HASH huge");
+    control.command("NOOP", 200);
+    drop(control);
+    server.expect_idle();
 }
 
 fn urgent_abor() {

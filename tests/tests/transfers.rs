@@ -25,6 +25,7 @@ pub fn tests() -> Vec<Trial> {
         test("transfers::an_upload_that_never_connects_touches_nothing", never_connects),
         test("transfers::a_stranger_on_the_passive_port_changes_nothing", strangers),
         test("transfers::a_refused_active_connection_is_a_425", active_refused),
+        test("transfers::a_file_that_shrinks_is_a_451_and_one_that_grows_is_whole", resized),
         test("transfers::only_files_are_sent", only_files),
         needs_root("transfers::a_device_is_neither_sent_nor_written", device),
         test("transfers::text_is_converted_and_never_corrupted", text),
@@ -202,6 +203,31 @@ fn active_refused() {
     assert_eq!(control.download("RETR a"), b"x");
 }
 
+fn resized() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    let bytes = patterned(LARGE);
+    alice.put("large", &bytes);
+    let mut control = binary(&server);
+    let mut data = control.passive();
+    control.command("RETR large", 150);
+    let file = std::fs::File::options().append(true).open(alice.path("large")).unwrap();
+    file.set_len(1000).unwrap();
+    // What was sent before is followed by a reset: nobody takes it for the whole file.
+    let ended = data.read_to_end(&mut Vec::new());
+    control.expect(451);
+    assert!(ended.is_err(), "the download ended as if it were whole");
+    alice.put("large", &bytes);
+    let mut data = control.passive();
+    control.command("RETR large", 150);
+    let mut file = std::fs::File::options().append(true).open(alice.path("large")).unwrap();
+    file.write_all(b"more").unwrap();
+    let mut got = Vec::new();
+    data.read_to_end(&mut got).unwrap();
+    control.expect(226);
+    assert!(got == bytes, "{} bytes", got.len());
+}
+
 fn only_files() {
     let server = Server::start();
     let alice = server.account("alice");
@@ -323,12 +349,24 @@ fn listings() {
     assert_eq!(lines("NLST d/spa ce"), ["d/spa ce"]);
     assert_eq!(lines("NLST d").len(), 5);
     assert_eq!(lines("NLST -a d").len(), 6);
-    assert_eq!(lines("LIST -la d").len(), 6);
+    for options in ["-la", "-l -a", "-alF", "-ltRa", "-1A"] {
+        assert_eq!(lines(&format!("LIST {options} d")).len(), 6, "{options}");
+    }
+    assert_eq!(lines("LIST -ltr d").len(), 5);
+    assert_eq!(lines("LIST -d d").len(), 1);
     assert_eq!(lines("MLSD d").len(), 7);
     let file = lines("LIST d/one.txt");
     assert!(file.len() == 1 && file[0].starts_with("-rw") && file[0].ends_with(" d/one.txt"));
     assert!(lines("LIST d").iter().any(|line| line.ends_with(" link -> nowhere")));
     for command in ["LIST nothing", "NLST nothing", "LIST no/*"] {
+        control.command("EPSV", 229);
+        control.command(command, 550);
+    }
+    // A directory that may not be read is no empty one.
+    alice.make_directory("closed");
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o000);
+    std::fs::set_permissions(alice.path("closed"), closed).unwrap();
+    for command in ["LIST closed", "NLST closed", "MLSD closed", "LIST closed/*"] {
         control.command("EPSV", 229);
         control.command(command, 550);
     }
