@@ -9,7 +9,8 @@ use std::{
 };
 
 use bulkhead_tests::harness::{
-    ControlConnection, Process, Server, eventually, is_root, needs_program, needs_root, test,
+    ControlConnection, Process, Server, eventually, is_root, needs_program, needs_root,
+    one_time_code, test,
 };
 use libtest_mimic::Trial;
 use totp_rs::{Builder, Secret};
@@ -46,16 +47,6 @@ fn with_code() -> (Server, String) {
     (server, secret)
 }
 
-/// The code of a secret now, at least ten seconds before it changes.
-fn code(secret: &str) -> String {
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    while now() % 30 > 20 {
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let secret = Secret::try_from_base32(secret).unwrap();
-    Builder::new().with_secret(secret).build().unwrap().generate(now()).to_string()
-}
-
 fn curl(server: &Server, user: &str, more: &[&str]) -> Output {
     let url = format!("ftp://{}/file", server.address());
     let mut command = Command::new("curl");
@@ -68,7 +59,7 @@ fn curl_with_code() {
     let user = format!("alice:{}", server.account("alice").password);
     let without = curl(&server, &user, &[]);
     assert!(!without.status.success() && without.stdout.is_empty(), "{without:?}");
-    let right = code(&secret);
+    let right = one_time_code(&secret);
     let with = curl(&server, &user, &["--ftp-account", &right]);
     assert_eq!(with.stdout, b"behind two locks", "{with:?}");
     let again = curl(&server, &user, &["--ftp-account", &right]);
@@ -78,14 +69,14 @@ fn curl_with_code() {
 
 fn curl_glued() {
     let (server, secret) = with_code();
-    let glued = format!("alice:{}{}", server.account("alice").password, code(&secret));
+    let glued = format!("alice:{}{}", server.account("alice").password, one_time_code(&secret));
     assert_eq!(curl(&server, &glued, &[]).stdout, b"behind two locks");
     assert!(!curl(&server, &glued, &[]).status.success(), "a code works once");
 }
 
 fn lftp_glued() {
     let (server, secret) = with_code();
-    let glued = format!("{}{}", server.account("alice").password, code(&secret));
+    let glued = format!("{}{}", server.account("alice").password, one_time_code(&secret));
     let script = format!(
         "set ftp:ssl-allow no; set net:max-retries 1; open -u alice,{glued} -p {} 127.0.0.1; cat file",
         server.address().port()
@@ -109,7 +100,7 @@ sys.stdout.write(got.getvalue().decode())
         let mut python = Command::new("python3");
         python.args(["-c", SCRIPT, &port, password, code]).output().unwrap()
     };
-    let right = code(&secret);
+    let right = one_time_code(&secret);
     let output = log_in(&right);
     assert_eq!(output.stdout, b"behind two locks", "{output:?}");
     assert!(!log_in(&right).status.success(), "a code works once");
@@ -126,7 +117,7 @@ fn with_acct(control: &mut ControlConnection, password: &str, code: &str) -> u16
 fn replay_after_restart() {
     let (mut server, secret) = with_code();
     let password = server.account("alice").password.clone();
-    let right = code(&secret);
+    let right = one_time_code(&secret);
     assert_eq!(with_acct(&mut server.connect(), &password, &right), 230);
     server.signal(nix::sys::signal::Signal::SIGTERM);
     assert!(server.wait().success());
@@ -137,7 +128,7 @@ fn replay_after_restart() {
 fn simultaneous_code() {
     let (server, secret) = with_code();
     let password = server.account("alice").password.clone();
-    let right = code(&secret);
+    let right = one_time_code(&secret);
     let mut clients: Vec<ControlConnection> = (0..4).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.command("USER alice", 331);
@@ -378,7 +369,7 @@ fn failures_of_both_factors() {
 fn secrets_in_the_log() {
     let (server, secret) = with_code();
     let password = server.account("alice").password.clone();
-    let right = code(&secret);
+    let right = one_time_code(&secret);
     assert_eq!(with_acct(&mut server.connect(), &password, "wrong-code-8231"), 530);
     assert_eq!(with_acct(&mut server.connect(), &password, &right), 230);
     let mut control = server.connect();

@@ -1,9 +1,13 @@
 //! Every command of the server in transcripts: as it should be and as it should not, byte for byte.
 //! A command that HELP names and no transcript succeeds or fails with is a failed test.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    process::{Command, Stdio},
+};
 
-use bulkhead_tests::harness::{Answered, Server, Transcript, fits, test};
+use bulkhead_tests::harness::{Answered, Server, Transcript, fits, needs_program, test};
 use libtest_mimic::{Failed, Trial};
 
 macro_rules! transcripts {
@@ -44,7 +48,7 @@ const SITE_COMMANDS: &str = "CHMOD UMASK IDLE UTIME SYMLINK HELP WHO";
 /// Commands that nothing makes succeed: with TLS there is nothing for them to do (RFC 4217
 /// sections 4 and 5).
 const ALWAYS_REFUSED: [&str; 5] = ["CCC", "ADAT", "MIC", "CONF", "ENC"];
-/// Commands that succeed only inside TLS, which a transcript does not speak; the tests of TLS do.
+/// Commands that succeed only inside TLS, which a transcript does not speak: see [`inside_tls`].
 const INSIDE_TLS: [&str; 2] = ["PBSZ", "PROT"];
 
 pub fn tests() -> Vec<Trial> {
@@ -56,6 +60,11 @@ pub fn tests() -> Vec<Trial> {
     });
     let mut tests: Vec<Trial> = played.collect();
     tests.push(test("transcripts::every_command_is_seen_to_succeed_and_to_fail", coverage));
+    tests.push(needs_program(
+        "transcripts::inside_tls_its_commands_succeed_and_fail",
+        "openssl",
+        inside_tls,
+    ));
     tests.push(test("transcripts::a_transcript_is_read_as_it_is_written", reading));
     tests
 }
@@ -100,6 +109,41 @@ fn coverage() {
     let unknown: Vec<&Answered> =
         answered.iter().filter(|each| each.positive && !known(each)).collect();
     assert!(unknown.is_empty(), "HELP does not name {unknown:?}");
+}
+
+fn inside_tls() {
+    let transcript = [
+        ("USER alice", "331 Password, please."),
+        ("PROT P", "503 PBSZ 0 first."),
+        ("PBSZ x", "501 PBSZ needs a number; with TLS it is 0."),
+        ("PASS alice-secret-1", "230 Logged in."),
+        ("PROT P", "503 PBSZ 0 first."),
+        ("PBSZ 4294967296", "501 PBSZ needs a number; with TLS it is 0."),
+        ("PBSZ 0", "200 PBSZ=0"),
+        ("PROT X", "504 PROT needs C or P."),
+        ("PROT S", "536 Only PROT C and PROT P are possible with TLS."),
+        ("PROT P", "200 Data connections are TLS."),
+        ("PROT C", "200 Data connections are plain."),
+        ("CCC", "534 The control connection stays TLS."),
+        ("QUIT", "221 Goodbye."),
+    ];
+    let server = Server::new().with_account("alice", &[]).with_certificate().run();
+    // It does AUTH TLS by itself, and then sends what it reads, in one piece.
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-quiet", "-crlf", "-starttls", "ftp", "-connect"])
+        .arg(server.address().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines: String = transcript.iter().map(|(line, _)| format!("{line}\n")).collect();
+    client.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let said = String::from_utf8(client.wait_with_output().unwrap().stdout).unwrap();
+    let replies: Vec<&str> = said.split_terminator("\r\n").collect();
+    let expected: Vec<&str> = transcript.iter().map(|(_, reply)| *reply).collect();
+    // The last line of what was said in the clear may come before them.
+    assert!(replies.ends_with(&expected), "{said}");
 }
 
 fn reading() {

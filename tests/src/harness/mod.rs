@@ -5,6 +5,7 @@ mod control_connection;
 mod i2ftp;
 mod namespace;
 mod process;
+mod second_factor;
 mod server;
 mod settings;
 mod transcript;
@@ -23,6 +24,7 @@ pub use i2ftp::{
 };
 pub use namespace::in_namespaces;
 pub use process::Process;
+pub use second_factor::one_time_code;
 pub use server::Server;
 pub use settings::Settings;
 pub use transcript::{Answered, Transcript, fits};

@@ -26,12 +26,9 @@ use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use totp_rs::{Builder, Secret};
-
-use super::{ControlConnection, PATIENCE, Server};
+use super::{ControlConnection, PATIENCE, Server, one_time_code};
 
 /// A transcript, read from its text.
 pub struct Transcript {
@@ -357,14 +354,4 @@ fn demand_code(server: &Server, name: &str) -> String {
     let text = String::from_utf8(output.stdout).unwrap();
     let secret = text.lines().find_map(|line| line.trim().strip_prefix("secret")).unwrap();
     secret.trim().to_owned()
-}
-
-/// The code of a secret now, at least ten seconds before it changes.
-fn one_time_code(secret: &str) -> String {
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    while now() % 30 > 20 {
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let secret = Secret::try_from_base32(secret).unwrap();
-    Builder::new().with_secret(secret).build().unwrap().generate(now()).to_string()
 }
