@@ -266,14 +266,15 @@ fn no_pause_of_a_module_holds_the_authenticator() {
 fn a_session_is_opened_and_closed_and_may_make_the_home() {
     in_namespace("a_session_is_opened_and_closed_and_may_make_the_home", || {
         set_up();
-        let script = "#!/bin/sh\necho \"$PAM_TYPE $PAM_USER $PAM_RHOST $PAM_TTY\" >>/etc/sessions\n\
-                      [ \"$PAM_TYPE\" != open_session ] || mkdir -p ~homeless\n";
+        let script =
+            "#!/bin/sh\necho \"$PAM_TYPE $PAM_USER $PAM_RHOST $PAM_TTY\" >>/etc/sessions\n";
         fs::write("/etc/session.sh", script).unwrap();
         fs::set_permissions("/etc/session.sh", PermissionsExt::from_mode(0o700)).unwrap();
         service(
             "sessions",
             "auth required pam_unix.so nodelay\naccount required pam_unix.so\n\
-             session required pam_exec.so quiet /etc/session.sh\n",
+             session required pam_exec.so quiet /etc/session.sh\n\
+             session required pam_mkhomedir.so\n",
         );
         let with = AuthSettings { pam_service: "sessions".into(), pam_session: true, ..settings() };
         let of = |attempt| judge(with.clone(), "2001:db8::7", attempt);
@@ -282,7 +283,8 @@ fn a_session_is_opened_and_closed_and_may_make_the_home() {
         };
         let user = account.name;
         assert_eq!(of(Attempt::OpenSession { user: user.clone() }), Verdict::SessionOpened);
-        assert!(account.root.is_dir());
+        let home = fs::metadata(&account.root).unwrap();
+        assert!(home.is_dir() && std::os::unix::fs::MetadataExt::uid(&home) == 4106);
         assert_eq!(of(Attempt::CloseSession { user }), Verdict::SessionClosed);
         let seen = fs::read_to_string("/etc/sessions").unwrap();
         let line = "session homeless 2001:db8::7 ftp\n";

@@ -11,6 +11,7 @@ mod hostile_workers;
 mod i2ftp;
 mod i2ftp_python;
 mod identities;
+mod imports;
 mod limits;
 mod penalties;
 mod policy_commands;
@@ -45,6 +46,7 @@ fn main() {
         i2ftp::tests(),
         i2ftp_python::tests(),
         identities::tests(),
+        imports::tests(),
         limits::tests(),
         penalties::tests(),
         policy_commands::tests(),

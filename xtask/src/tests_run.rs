@@ -21,6 +21,8 @@ const ORDINARY: &str = "65534";
 
 /// The environment variable that tells the suite where the Python client of I2FTP is.
 const I2FTP_CLIENT: &str = "BULKHEAD_I2FTP_CLIENT";
+/// Tells the suite where the packages of the other servers are, whose configurations are translated.
+const PEER_PACKAGES: &str = "BULKHEAD_PEER_PACKAGES";
 
 /// What to run.
 #[derive(Args)]
@@ -83,6 +85,9 @@ pub fn run(options: &Options) -> Done<()> {
         let mut command = Command::new(&suite);
         command.env("BULKHEAD_DIST", &binaries).args(&options.filter);
         command.env(I2FTP_CLIENT, tools::i2ftp_client());
+        if let Some(packages) = tools::peer_packages()? {
+            command.env(PEER_PACKAGES, packages);
+        }
         total.add(counted("whole programs", &mut command)?);
     }
     if is_root()? {

@@ -136,3 +136,39 @@ pub fn is_installed(program: &str) -> bool {
     let Some(path) = env::var_os("PATH") else { return false };
     env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
+
+/// The other servers, and those of their packages that ship a configuration.
+const PEERS: [&str; 3] = ["vsftpd", "proftpd-core", "pure-ftpd-common"];
+
+/// The packages of the other servers, unpacked and not installed: their configurations are what
+/// `bulkhead import` is tried on. Nothing where they cannot be fetched, which root may do.
+///
+/// # Errors
+/// When the directory for them cannot be made.
+pub fn peer_packages() -> Done<Option<PathBuf>> {
+    let directory = target().join("peer-packages");
+    let complete = directory.join("complete");
+    if complete.exists() {
+        return Ok(Some(directory));
+    }
+    if !is_root()? || !is_installed("apt-get") || !is_installed("dpkg") {
+        return Ok(None);
+    }
+    let packages = directory.join("packages");
+    make_directory(&packages)?;
+    let mut download = Command::new("apt-get");
+    download.args(["-q", "download"]).args(PEERS).current_dir(&packages);
+    let fetched = output(&mut download).and_then(|_| {
+        let entries = std::fs::read_dir(&packages).map_err(|e| e.to_string())?;
+        for entry in entries {
+            let package = entry.map_err(|e| e.to_string())?.path();
+            run(Command::new("dpkg").arg("-x").arg(&package).arg(&directory))?;
+        }
+        std::fs::write(&complete, "").map_err(|e| e.to_string())
+    });
+    if let Err(error) = fetched {
+        eprintln!("xtask: the packages of the other servers cannot be fetched: {error}");
+        return Ok(None);
+    }
+    Ok(Some(directory))
+}
