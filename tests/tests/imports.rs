@@ -99,7 +99,7 @@ fn fixtures() {
         (
             "i2ftp",
             include_str!("../fixtures/import/i2ftp.json"),
-            &[],
+            &[3],
             &["root = \"/srv/i2ftp\"", "listen_port = 26842", "read_only = true", "enabled = true"],
         ),
     ];

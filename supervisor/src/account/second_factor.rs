@@ -59,7 +59,8 @@ pub enum SecondFactorError {
 /// # Errors
 /// When the secret is damaged.
 pub fn generator(factor: &SecondFactor, skew: u16) -> Result<Totp, SecondFactorError> {
-    let secret = Secret::try_from_base32(&factor.secret).map_err(|_| SecondFactorError::Secret)?;
+    let secret =
+        Secret::try_from_base32(factor.secret.expose()).map_err(|_| SecondFactorError::Secret)?;
     Builder::new()
         .with_secret(secret)
         .with_skew(skew)

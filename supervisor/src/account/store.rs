@@ -10,7 +10,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::record::Record;
 
@@ -40,11 +40,29 @@ pub struct Store {
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SecondFactor {
-    /// The secret of the one-time codes, in base 32.
-    pub secret: String,
+    /// The secret of the one-time codes.
+    pub secret: CodeSecret,
     /// Hashes (SHA-256, hex) of recovery codes that have not been used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recovery: Vec<String>,
+}
+
+/// The secret of one-time codes, in base 32: wiped when dropped, printable by nobody.
+#[derive(Clone, Default, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+pub struct CodeSecret(String);
+
+impl CodeSecret {
+    /// The text. Callers must not keep a copy.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for CodeSecret {
+    fn from(text: String) -> CodeSecret {
+        CodeSecret(text)
+    }
 }
 
 /// Why the account file cannot be used.

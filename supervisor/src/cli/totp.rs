@@ -9,6 +9,7 @@ use std::{
 use clap::Args;
 use qrcode::{QrCode, render::unicode::Dense1x2};
 use totp_rs::Secret;
+use zeroize::Zeroizing;
 
 use super::{Failure, console};
 use crate::{
@@ -76,9 +77,9 @@ fn remove(config: &Config, name: &str) -> Result<(), Failure> {
 /// # Errors
 /// When the code stays wrong, or nothing can be written.
 pub fn enrol(config: &Config, name: &str) -> Result<(), Failure> {
-    let secret = Secret::from(random::<20>()?).to_base32();
+    let secret = Zeroizing::new(Secret::from(random::<20>()?).to_base32());
     let secret = secret.trim_end_matches('=').to_owned();
-    let mut factor = SecondFactor { secret, recovery: Vec::new() };
+    let mut factor = SecondFactor { secret: secret.into(), recovery: Vec::new() };
     show(name, &factor)?;
     if io::stdin().is_terminal() {
         confirm(&factor)?;
@@ -111,7 +112,8 @@ fn write(config: &Config, name: &str, factor: SecondFactor) -> Result<(), Failur
 }
 
 fn show(name: &str, factor: &SecondFactor) -> Result<(), Failure> {
-    let uri = uri(name, &factor.secret);
+    let secret = factor.secret.expose();
+    let uri = Zeroizing::new(uri(name, secret));
     if io::stdout().is_terminal() {
         let code = QrCode::new(uri.as_bytes())?;
         let picture = code
@@ -122,7 +124,7 @@ fn show(name: &str, factor: &SecondFactor) -> Result<(), Failure> {
         console::say(picture);
     }
     console::say(format_args!("Scan the code, or enter the secret in an authenticator app:"));
-    console::say(format_args!("  secret  {}\n  address {uri}", factor.secret));
+    console::say(format_args!("  secret  {secret}\n  address {}", uri.as_str()));
     Ok(())
 }
 
