@@ -266,15 +266,15 @@ fn no_pause_of_a_module_holds_the_authenticator() {
 fn a_session_is_opened_and_closed_and_may_make_the_home() {
     in_namespace("a_session_is_opened_and_closed_and_may_make_the_home", || {
         set_up();
-        let script =
-            "#!/bin/sh\necho \"$PAM_TYPE $PAM_USER $PAM_RHOST $PAM_TTY\" >>/etc/sessions\n";
+        let script = "#!/bin/sh\necho \"$PAM_TYPE $PAM_USER $PAM_RHOST $PAM_TTY\" >>/etc/sessions\n\
+                      [ \"$PAM_TYPE\" = open_session ] || exit 0\n\
+                      mkdir ~homeless && chown 4106 ~homeless\n";
         fs::write("/etc/session.sh", script).unwrap();
         fs::set_permissions("/etc/session.sh", PermissionsExt::from_mode(0o700)).unwrap();
         service(
             "sessions",
             "auth required pam_unix.so nodelay\naccount required pam_unix.so\n\
-             session required pam_exec.so quiet /etc/session.sh\n\
-             session required pam_mkhomedir.so\n",
+             session required pam_exec.so quiet /etc/session.sh\n",
         );
         let with = AuthSettings { pam_service: "sessions".into(), pam_session: true, ..settings() };
         let of = |attempt| judge(with.clone(), "2001:db8::7", attempt);

@@ -81,7 +81,7 @@ fn fixtures() {
         (
             "proftpd",
             include_str!("../fixtures/import/proftpd.conf"),
-            &[2, 12, 15, 16, 39],
+            &[2, 12, 15, 16, 40],
             &["maximum_clients = 30", "idle_ctrl_timeout = 1200", "local_umask = \"022\""],
         ),
         (

@@ -87,9 +87,8 @@ impl Pam<'_> {
         Ok(Admitted { entry, name, identity })
     }
 
-    /// Begins a session, which may make the home (pam_mkhomedir): it must be there afterwards. Modules
-    /// have to keep what they need until the end in files, as pam_unix, pam_lastlog, pam_exec and
-    /// pam_mkhomedir do.
+    /// Begins a session, which may make the home: it must be there afterwards. Modules have to keep
+    /// what they need until the end in files, as pam_unix, pam_lastlog and pam_exec do.
     ///
     /// # Errors
     /// When the stack refuses it, or there is no home.
