@@ -8,6 +8,7 @@
 use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use nix::sys::socket::{
@@ -109,6 +110,41 @@ pub fn close_from(first: RawFd) -> io::Result<()> {
     // SAFETY: called first thing in main, when no Rust object owns a descriptor >= `first`.
     let result = unsafe { libc::close_range(first, libc::c_uint::MAX, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The first of the descriptors that systemd passes (`SD_LISTEN_FDS_START`, sd_listen_fds(3)).
+const FIRST_PASSED: RawFd = 3;
+/// Whether [`take_passed`] has given them an owner.
+static PASSED_ARE_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Takes the descriptors that systemd has opened for this process, each with its name; none when it
+/// has not. They are close-on-exec from here on: no child gets a listening socket.
+///
+/// # Errors
+/// When a descriptor that the environment promises is not open.
+pub fn take_passed() -> io::Result<Vec<(String, OwnedFd)>> {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    // Without our process id they are somebody else's: of a parent that did not clear its environment.
+    let ours = variable("LISTEN_PID") == std::process::id().to_string();
+    let count: RawFd = variable("LISTEN_FDS").parse().unwrap_or_default();
+    if !ours || count <= 0 || PASSED_ARE_TAKEN.swap(true, Ordering::SeqCst) {
+        return Ok(Vec::new());
+    }
+    let names = variable("LISTEN_FDNAMES");
+    let mut names = names.split(':');
+    let mut passed = Vec::new();
+    for fd in FIRST_PASSED..FIRST_PASSED.saturating_add(count) {
+        // SAFETY: fcntl(2) with F_SETFD reads and writes no memory of ours.
+        if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor is open, as fcntl has just said. It was opened before this program
+        // began (LISTEN_PID names us), so nothing in it owns the number, and the flag above lets
+        // nobody take it twice.
+        let owned = unsafe { OwnedFd::from_raw_fd(fd) };
+        passed.push((names.next().unwrap_or_default().to_owned(), owned));
+    }
+    Ok(passed)
 }
 
 /// The channel a child of the supervisor is started with: its standard input.

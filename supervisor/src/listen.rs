@@ -75,17 +75,69 @@ fn open_socket(address: SocketAddr) -> io::Result<(OwnedFd, SocketAddr)> {
         // An IPv4 listener of its own may stand beside `::`.
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
-    // What is set here is inherited by every connection, at no cost for each: replies leave at once
-    // (Nagle's algorithm would hold them back until the client acknowledges the one before), ABOR by
-    // urgent data is read in line, and NATs and dead clients are noticed while a transfer runs.
-    sockopt::set_tcp_nodelay(&socket, true)?;
-    sockopt::set_socket_oobinline(&socket, true)?;
-    sockopt::set_socket_keepalive(&socket, true)?;
-    sockopt::set_tcp_keepidle(&socket, KEEPALIVE_IDLE)?;
+    prepare(&socket)?;
     bind(&socket, &address)?;
     listen(&socket, BACKLOG)?;
     let address = SocketAddr::try_from(getsockname(&socket)?)?;
     Ok((socket, address))
+}
+
+/// What is set here is inherited by every connection, at no cost for each: replies leave at once
+/// (Nagle's algorithm would hold them back until the client acknowledges the one before), ABOR by
+/// urgent data is read in line, and NATs and dead clients are noticed while a transfer runs.
+fn prepare(socket: &OwnedFd) -> io::Result<()> {
+    sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_socket_oobinline(socket, true)?;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
+    Ok(())
+}
+
+/// What clients speak on a socket of this name (`FileDescriptorName=` of a socket unit).
+fn service_of(name: &str) -> Option<Service> {
+    match name {
+        // What systemd says, or nobody, where the unit does not say it.
+        "ftp" | "bulkhead.socket" | "unknown" | "" => Some(Service::Ftp),
+        "ftps" => Some(Service::FtpsImplicit),
+        "i2ftp" => Some(Service::I2ftp),
+        "i2ftps" => Some(Service::I2ftpTls),
+        _ => None,
+    }
+}
+
+/// Takes over the sockets that systemd listens on (bulkhead.socket); none when it listens on none.
+///
+/// # Errors
+/// A sentence that names the socket and what to do.
+pub fn adopt() -> Result<Vec<Listener>, String> {
+    let passed = ipc::fdpass::take_passed()
+        .map_err(|e| format!("the sockets that LISTEN_FDS promises are not there: {e}"))?;
+    passed.into_iter().map(|(name, socket)| adopt_one(&name, socket)).collect()
+}
+
+fn adopt_one(name: &str, socket: OwnedFd) -> Result<Listener, String> {
+    let service = service_of(name).ok_or_else(|| {
+        format!(
+            "a socket of systemd is named {name:?}; FileDescriptorName= must be ftp, ftps, i2ftp \
+             or i2ftps"
+        )
+    })?;
+    let taken = || -> io::Result<SocketAddr> {
+        let address = SocketAddr::try_from(getsockname(&socket)?)?;
+        if !sockopt::socket_acceptconn(&socket)? {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        prepare(&socket)?;
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        Ok(address)
+    };
+    let address = taken().map_err(|e| {
+        format!(
+            "a socket of systemd named {name:?} is no listening TCP socket: {e}; use ListenStream= \
+             with a port, and Accept=no"
+        )
+    })?;
+    Ok(Listener { socket, address, service })
 }
 
 /// Accepts clients until the server no longer serves.
@@ -215,6 +267,18 @@ mod tests {
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
             assert_eq!(judged(errno), Trouble::Exhausted);
         }
+    }
+
+    #[test]
+    fn only_listening_tcp_sockets_of_known_names_are_taken_over() {
+        let listener = || OwnedFd::from(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        assert_eq!(adopt_one("ftps", listener()).unwrap().service, Service::FtpsImplicit);
+        let error = adopt_one("http", listener()).unwrap_err();
+        assert!(error.contains("\"http\"") && error.contains("ftps"), "{error}");
+        let udp = OwnedFd::from(std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+        assert!(adopt_one("ftp", udp).unwrap_err().contains("no listening TCP socket"));
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(adopt_one("ftp", one.into()).unwrap_err().contains("no listening TCP socket"));
     }
 
     #[test]

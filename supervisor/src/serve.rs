@@ -77,14 +77,19 @@ fn lock_down(config: &Config) -> Result<LockedDown, String> {
     })
 }
 
+/// Listens where the configuration says, but for what systemd listens for already.
 fn open_listeners(config: &Config) -> Result<Vec<Listener>, String> {
+    let mut listeners = listen::adopt()?;
+    let adopted: Vec<_> = listeners.iter().map(|listener| listener.service).collect();
     let (opened, failed): (Vec<_>, Vec<_>) = config
         .listeners()
         .into_iter()
+        .filter(|(_, service)| !adopted.contains(service))
         .map(|(address, service)| listen::open(address, service))
         .partition(Result::is_ok);
     if failed.is_empty() {
-        return Ok(opened.into_iter().flatten().collect());
+        listeners.extend(opened.into_iter().flatten());
+        return Ok(listeners);
     }
     let reasons: Vec<String> = failed.into_iter().filter_map(Result::err).collect();
     Err(reasons.join("; "))
