@@ -28,7 +28,7 @@ enum Command {
     /// Build the same layout with the dev profile, into target/dist-dev/
     Build,
     /// Build a .deb and a .rpm into target/package/
-    Package,
+    Package(package::Options),
     /// Renew docs/configure.md out of the table of keys
     Document,
     /// Run every test; the last line is `N passed, N failed, N skipped`
@@ -49,9 +49,9 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Dist => dist::build(dist::Flavour::Release).map(|_| ()),
         Command::Build => dist::build(dist::Flavour::Dev).map(|_| ()),
-        Command::Package => package::build(),
+        Command::Package(options) => package::run_command(&options),
         Command::Document => package::renew_documents(),
-        Command::Provide => tools::provide_to_build().and_then(|()| tools::provide_to_test()),
+        Command::Provide => tools::provide_everything(),
         Command::Test(options) => tests_run::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Try { arguments } => demonstrate::run(&arguments),

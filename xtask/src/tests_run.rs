@@ -1,5 +1,5 @@
-//! `cargo xtask test`: unit tests of every crate, then the whole-program suite as this user, and
-//! where this user is root once more as an ordinary one.
+//! `cargo xtask test`: unit tests of every crate, then the whole-program suite as this user, where this
+//! user is root once more as an ordinary one, and the tests of the packages.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -35,6 +35,9 @@ pub struct Options {
     /// As root: run the whole-program suite as an ordinary user only
     #[arg(long)]
     rootless: bool,
+    /// Run only the tests of the packages
+    #[arg(long)]
+    packages: bool,
 }
 
 /// What a run counted.
@@ -75,12 +78,15 @@ pub fn run(options: &Options) -> Done<()> {
     tools::provide_to_test()?;
     let binaries = dist::build(Flavour::Dev)?;
     let mut total = Count::default();
+    if options.packages {
+        return summed(test_packages(&binaries, options)?);
+    }
     if !options.suite && !options.rootless {
         let mut units = cargo();
         units.args(["test", "--locked", "--workspace", "--exclude", "bulkhead-tests"]);
         total.add(counted("unit tests", units.arg("--no-fail-fast").args(&options.filter))?);
     }
-    let suite = build_suite()?;
+    let suite = build_tests("suite")?;
     if !options.rootless {
         let mut command = Command::new(&suite);
         command.env("BULKHEAD_DIST", &binaries).args(&options.filter);
@@ -95,24 +101,47 @@ pub fn run(options: &Options) -> Done<()> {
     } else if options.rootless {
         return Err("--rootless is for root; an ordinary user is rootless anyway".into());
     }
+    // A filter names tests of the other kinds, mostly; packing takes a while.
+    if !options.suite && !options.rootless && options.filter.is_none() {
+        total.add(test_packages(&binaries, options)?);
+    }
+    summed(total)
+}
+
+/// Prints the sum.
+fn summed(total: Count) -> Done<()> {
     let Count { passed, failed, skipped } = total;
     say(&format!("{passed} passed, {failed} failed, {skipped} skipped"))?;
     if failed == 0 { Ok(()) } else { Err("tests failed".into()) }
 }
 
-/// Builds the whole-program suite and says where it is.
-fn build_suite() -> Done<PathBuf> {
+/// Packs the binaries as they are shipped, twice and once more as a newer version, and tests the
+/// packages. Without the commands that pack, that is one skipped test.
+fn test_packages(binaries: &Path, options: &Options) -> Done<Count> {
+    if !tools::can_package() {
+        say("packages: skipped: needs cargo-deb and cargo-generate-rpm (cargo xtask provide)")?;
+        return Ok(Count { skipped: 1, ..Count::default() });
+    }
+    let packages = crate::package::build_for_tests(binaries)?;
+    let mut command = Command::new(build_tests("packages")?);
+    command.env("BULKHEAD_DIST", binaries).env("BULKHEAD_PACKAGES", packages);
+    // What lintian, rpmlint and systemd-analyze say belongs into the log.
+    counted("packages", command.arg("--nocapture").args(&options.filter))
+}
+
+/// Builds the test program of a name and says where it is.
+fn build_tests(name: &str) -> Done<PathBuf> {
     let mut command = cargo();
-    command.args(["test", "--locked", "--package", "bulkhead-tests", "--test", "suite"]);
+    command.args(["test", "--locked", "--package", "bulkhead-tests", "--test", name]);
     command.args(["--no-run", "--message-format", "json-render-diagnostics"]);
     let messages = crate::command::output(command.stderr(Stdio::inherit()))?;
     // One JSON object a line; the only one with a test executable has it in this member.
     messages
         .lines()
-        .filter(|line| line.contains("\"name\":\"suite\""))
+        .filter(|line| line.contains(&format!("\"name\":\"{name}\"")))
         .find_map(|line| line.split("\"executable\":\"").nth(1)?.split('"').next())
         .map(PathBuf::from)
-        .ok_or_else(|| "cargo names no executable for the suite".into())
+        .ok_or_else(|| format!("cargo names no executable for {name}"))
 }
 
 /// Runs the suite as nobody, out of a directory that nobody can read: a clone in the home of root

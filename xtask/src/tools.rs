@@ -1,5 +1,5 @@
 //! What Bulkhead needs besides Rust: a C compiler and PAM's headers to be built, real clients to be
-//! tested.
+//! tested, and two cargo commands to be packaged.
 
 use std::{
     env,
@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::command::{Done, is_root, make_directory, output, run, target};
+use crate::command::{Done, cargo, is_root, make_directory, output, run, target};
 
 /// Something that has to be there, and the Debian package it is in.
 struct Need {
@@ -25,7 +25,7 @@ const TO_BUILD: [Need; 2] =
     [need("cc", "gcc"), need("/usr/include/security/pam_appl.h", "libpam0g-dev")];
 
 /// What the tests need besides our own programs.
-const TO_TEST: [Need; 12] = [
+const TO_TEST: [Need; 21] = [
     need("curl", "curl"),
     need("lftp", "lftp"),
     need("wget", "wget"),
@@ -38,6 +38,16 @@ const TO_TEST: [Need; 12] = [
     need("script", "bsdutils"),
     need("setpriv", "util-linux"),
     need("/usr/bin/stunnel4", "stunnel4"),
+    // The packages.
+    need("debootstrap", "debootstrap"),
+    need("lintian", "lintian"),
+    need("rpm", "rpm"),
+    need("rpmlint", "rpmlint"),
+    need("man", "man-db"),
+    need("systemd-analyze", "systemd"),
+    need("apparmor_parser", "apparmor"),
+    need("/usr/share/selinux/devel/Makefile", "selinux-policy-dev"),
+    need("make", "make"),
 ];
 
 /// The system's Python. One of the search path may be in somebody's home, where the run of the
@@ -109,6 +119,37 @@ pub fn provide_i2ftp_client() -> Done<()> {
         install(release, &[&format!("i2cylib=={release}")])?;
     }
     std::fs::write(&complete, "").map_err(|e| format!("{}: {e}", complete.display()))
+}
+
+/// The cargo commands that make packages.
+const TO_PACKAGE: [&str; 2] = ["cargo-deb", "cargo-generate-rpm"];
+
+/// Installs everything that building, testing and packaging need, or names it.
+///
+/// # Errors
+/// When something a build needs is missing, or installing fails.
+pub fn provide_everything() -> Done<()> {
+    provide_to_build()?;
+    provide_to_test()?;
+    provide_to_package()
+}
+
+/// Installs what makes packages.
+///
+/// # Errors
+/// When installing fails.
+pub fn provide_to_package() -> Done<()> {
+    for tool in TO_PACKAGE {
+        if !is_installed(tool) {
+            run(cargo().args(["install", "--locked", tool]))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether everything is there that makes packages.
+pub fn can_package() -> bool {
+    TO_PACKAGE.into_iter().all(is_installed)
 }
 
 /// Installs what is missing as root, and returns the packages that still are.
