@@ -1,0 +1,43 @@
+//! The profiles for AppArmor and SELinux are understood by their compilers.
+
+use std::fs;
+
+use libtest_mimic::Trial;
+
+use super::{harness, project, run, text};
+
+pub fn tests() -> Vec<Trial> {
+    let selinux = "/usr/share/selinux/devel/Makefile";
+    let module = harness::test("SELinux: the module compiles", module_compiles);
+    vec![
+        harness::needs_program("AppArmor: the profile compiles", "apparmor_parser", profile_compiles),
+        if fs::exists(selinux).unwrap_or_default() {
+            module
+        } else {
+            module.with_kind("skipped: needs selinux-policy-dev").with_ignored_flag(true)
+        },
+    ]
+}
+
+fn profile_compiles() {
+    let profile = project("packaging/apparmor/bulkhead");
+    let arguments = ["--skip-kernel-load", "--skip-cache", "--names", text(&profile)];
+    let output = run("apparmor_parser", &arguments);
+    assert!(output.status.success(), "{output:?}");
+    let names = String::from_utf8_lossy(&output.stdout);
+    for profile in ["bulkhead", "bulkhead//worker", "bulkhead//helper"] {
+        assert!(names.lines().any(|name| name == profile), "{profile}: {names}");
+    }
+}
+
+fn module_compiles() {
+    let scratch = tempfile::TempDir::with_prefix("bulkhead-selinux-").unwrap();
+    for file in ["bulkhead.te", "bulkhead.fc", "bulkhead.if"] {
+        fs::copy(project("packaging/selinux").join(file), scratch.path().join(file)).unwrap();
+    }
+    let makefile = "/usr/share/selinux/devel/Makefile";
+    let place = text(scratch.path());
+    let output = run("make", &["--directory", place, "--file", makefile, "bulkhead.pp"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(fs::metadata(scratch.path().join("bulkhead.pp")).unwrap().len() > 0);
+}
