@@ -73,7 +73,13 @@ impl Debian {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.first, "--all", "--root", "--wdns=/", "--"]);
         command.args(["/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]);
-        command.args(["DEBIAN_FRONTEND=noninteractive", "SYSTEMD_PAGER=", "/bin/sh", "-euc", script]);
+        command.args([
+            "DEBIAN_FRONTEND=noninteractive",
+            "SYSTEMD_PAGER=",
+            "/bin/sh",
+            "-euc",
+            script,
+        ]);
         command.stdin(Stdio::null());
         command
     }
@@ -87,7 +93,8 @@ impl Debian {
     pub fn sh(&self, script: &str) -> String {
         let output = self.run(script);
         if !output.status.success() {
-            let journal = self.run("journalctl --no-pager --lines 40; systemctl --no-pager --failed");
+            let journal =
+                self.run("journalctl --no-pager --lines 40; systemctl --no-pager --failed");
             panic!("{script}: {output:?}\n{}", String::from_utf8_lossy(&journal.stdout));
         }
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -176,7 +183,9 @@ fn archive() -> PathBuf {
     debootstrap.arg(&root).args(mirror()).stdout(Stdio::null());
     succeed(&mut debootstrap);
     let new = cached.with_extension("new");
-    succeed(Command::new("tar").arg("-C").arg(&root).args(["-I", "gzip -1", "-cpf"]).arg(&new).arg("."));
+    succeed(
+        Command::new("tar").arg("-C").arg(&root).args(["-I", "gzip -1", "-cpf"]).arg(&new).arg("."),
+    );
     fs::rename(&new, &cached).unwrap();
     cached
 }

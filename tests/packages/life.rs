@@ -118,7 +118,8 @@ fn is_activated_by_its_socket(debian: &Debian) {
     assert!(inode.starts_with("socket:"), "{inode}");
     let held = debian.sh("ls -l /proc/[0-9]*/fd 2>/dev/null || true");
     assert_eq!(held.matches(&inode).count(), 2, "the supervisor and systemd alone hold {inode}");
-    debian.sh("systemctl stop bulkhead.socket bulkhead.service && systemctl start bulkhead.service");
+    debian
+        .sh("systemctl stop bulkhead.socket bulkhead.service && systemctl start bulkhead.service");
 }
 
 fn upgrades_under_a_download(debian: &Debian) {

@@ -10,7 +10,11 @@ pub fn tests() -> Vec<Trial> {
     let selinux = "/usr/share/selinux/devel/Makefile";
     let module = harness::test("SELinux: the module compiles", module_compiles);
     vec![
-        harness::needs_program("AppArmor: the profile compiles", "apparmor_parser", profile_compiles),
+        harness::needs_program(
+            "AppArmor: the profile compiles",
+            "apparmor_parser",
+            profile_compiles,
+        ),
         if fs::exists(selinux).unwrap_or_default() {
             module
         } else {

@@ -20,7 +20,8 @@ pub fn tests() -> Vec<Trial> {
 
 fn exposure_is_low() {
     let unit = project("packaging/systemd/bulkhead.service");
-    let report = printed("systemd-analyze", &["security", "--no-pager", "--offline=true", text(&unit)]);
+    let report =
+        printed("systemd-analyze", &["security", "--no-pager", "--offline=true", text(&unit)]);
     let overall = report.lines().find(|line| line.contains("Overall exposure level")).unwrap();
     println!("{overall}");
     let score = overall.split(": ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
@@ -31,12 +32,15 @@ fn exposure_is_low() {
 
 fn verifies() {
     let root = directory().join("root");
-    let output = run("systemd-analyze", &[
-        "verify",
-        "--man=no",
-        text(&root.join("usr/lib/systemd/system/bulkhead.service")),
-        text(&root.join("usr/lib/systemd/system/bulkhead.socket")),
-    ]);
+    let output = run(
+        "systemd-analyze",
+        &[
+            "verify",
+            "--man=no",
+            text(&root.join("usr/lib/systemd/system/bulkhead.service")),
+            text(&root.join("usr/lib/systemd/system/bulkhead.socket")),
+        ],
+    );
     let said = String::from_utf8_lossy(&output.stderr);
     // The programs are not installed on the machine that packs them; of other units it complains too.
     let about_us: Vec<&str> = said
@@ -59,7 +63,8 @@ fn reasons() {
                 Some('#') => explained = true,
                 Some(_) => {
                     // What a service is called and where its directories are needs no reason.
-                    let plain = ["Runtime", "State", "Configuration", "UMask", "Exec", "Listen", "["];
+                    let plain =
+                        ["Runtime", "State", "Configuration", "UMask", "Exec", "Listen", "["];
                     let is_plain = plain.iter().any(|start| line.starts_with(start));
                     let is_plain = is_plain || name == "bulkhead.socket";
                     assert!(explained || is_plain, "{name}: no reason above {line}");
