@@ -12,6 +12,7 @@ pub fn tests() -> Vec<Trial> {
         harness::needs_program("deb: lintian is content", "lintian", lintian_is_content),
         harness::test("packed twice, the packages are the same", packed_twice_is_the_same),
         harness::test("the list of what is linked in names the lock file's", bill_names_packages),
+        harness::needs_program("no package asks for a newer Rust", "cargo", oldest_rust_is_true),
     ]
 }
 
@@ -105,5 +106,23 @@ fn bill_names_packages() {
     for component in components.iter().filter(foreign) {
         assert!(component["hashes"][0]["content"].is_string(), "{component}");
         assert_ne!(component["licenses"][0]["expression"], "", "{component}");
+    }
+}
+
+/// What the workspace says of the oldest Rust holds for everything in the lock file; of our own code
+/// clippy sees to it (`incompatible_msrv`).
+fn oldest_rust_is_true() {
+    let manifest = super::project("Cargo.toml");
+    let arguments = ["metadata", "--locked", "--format-version=1", "--manifest-path"];
+    let arguments: Vec<&str> = arguments.into_iter().chain([text(&manifest)]).collect();
+    let metadata: serde_json::Value = serde_json::from_str(&printed("cargo", &arguments)).unwrap();
+    let minor = |version: &str| version.split('.').nth(1).unwrap().parse::<u32>().unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let ours = packages.iter().find(|package| package["name"] == "bulkhead").unwrap();
+    let stated = minor(ours["rust_version"].as_str().unwrap());
+    for package in packages {
+        if let Some(version) = package["rust_version"].as_str() {
+            assert!(minor(version) <= stated, "{} needs Rust {version}", package["id"]);
+        }
     }
 }

@@ -7,6 +7,7 @@ mod clients;
 mod commands;
 mod example_configuration;
 mod first_light;
+mod hardened_hosts;
 mod hostile_workers;
 mod i2ftp;
 mod i2ftp_python;
@@ -42,6 +43,7 @@ fn main() {
         commands::tests(),
         example_configuration::tests(),
         first_light::tests(),
+        hardened_hosts::tests(),
         hostile_workers::tests(),
         i2ftp::tests(),
         i2ftp_python::tests(),

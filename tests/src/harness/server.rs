@@ -32,6 +32,8 @@ pub struct Server {
     pub settings: Settings,
     /// Where its binaries are.
     pub binaries: PathBuf,
+    /// Words in front of its command line: a program that prepares something and becomes the server.
+    pub under: Vec<String>,
     child: Option<Child>,
     address: Option<SocketAddr>,
 }
@@ -45,7 +47,8 @@ impl Server {
         fs::create_dir(scratch.path().join("state")).unwrap();
         let settings = Settings::for_tests(scratch.path());
         let accounts = Vec::new();
-        Server { scratch, accounts, settings, binaries: dist(), child: None, address: None }
+        let under = Vec::new();
+        Server { scratch, accounts, settings, binaries: dist(), under, child: None, address: None }
     }
 
     /// A running server with one account that may do everything, `alice`.
@@ -101,7 +104,10 @@ impl Server {
         fs::write(self.path("bulkhead.toml"), configuration).unwrap();
         let before = self.events("serving").len();
         let stderr = fs::File::create(self.path("stderr")).unwrap();
-        let child = Command::new(self.binaries.join("bulkhead"))
+        let program = self.binaries.join("bulkhead");
+        let mut words = self.under.iter().map(std::ffi::OsStr::new).chain([program.as_os_str()]);
+        let child = Command::new(words.next().unwrap())
+            .args(words)
             .arg("--config")
             .arg(self.path("bulkhead.toml"))
             .arg("serve")

@@ -1,0 +1,91 @@
+//! Hosts that forbid more than most: each restriction is put up in namespaces of the server's own, and
+//! the server has to serve all the same.
+//!
+//! Not tested, because a test cannot put it up and take it down again: Yama's ptrace_scope 3, which
+//! holds until the host starts anew (no process of the server traces another), and fapolicyd (nothing is
+//! executed but the three programs; no memfd is made, which the policies forbid). A host without IPv6
+//! is part of the tests of the packages, where the unit forbids the family.
+
+use std::{fs, process::Command};
+
+use bulkhead_tests::harness::{Server, needs_root};
+use libtest_mimic::Trial;
+
+pub fn tests() -> Vec<Trial> {
+    vec![
+        needs_root("hardened host: no user namespaces", no_user_namespaces),
+        needs_root("hardened host: nothing executable on /tmp and /home", noexec),
+        needs_root("hardened host: hidepid=2", hidepid),
+        needs_root("hardened host: umask 077", umask),
+        needs_root("hardened host: no /dev/shm", no_shared_memory),
+    ]
+}
+
+/// A mount namespace of one's own.
+const MOUNTS: [&str; 3] = ["unshare", "--mount", "--propagation=private"];
+
+/// A user namespace with every uid of the host, in which there can be no other: the limit is one of
+/// each user namespace. Its map is written from outside, by a subshell that stays there.
+const OWN_USERS: &str = "me=$$; here=$(readlink /proc/self/ns/user); \
+                         { until [ \"$(readlink /proc/$me/ns/user)\" != \"$here\" ]; do sleep 0.05; done; \
+                         echo '0 0 65536' > /proc/$me/uid_map; \
+                         echo '0 0 65536' > /proc/$me/gid_map; } & \
+                         exec unshare --user \"$0\" \"$@\"";
+
+fn no_user_namespaces() {
+    // Root again only with the next program that is executed: hence the shell in the shell.
+    let restrict = "until grep -q 65536 /proc/self/gid_map; do sleep 0.05; done; \
+                    sh -c 'echo 0 > /proc/sys/user/max_user_namespaces'; \
+                    if unshare --user true 2>/dev/null; then exit 1; fi";
+    serves(&["sh", "-euc", OWN_USERS], restrict);
+}
+
+fn noexec() {
+    let restrict = "mount --bind /tmp /tmp; mount -o remount,bind,noexec,nosuid,nodev /tmp; \
+                    mount -t tmpfs -o noexec,nosuid,nodev tmpfs /home; \
+                    grep -q ' /tmp .*noexec' /proc/mounts; grep -q ' /home .*noexec' /proc/mounts";
+    serves(&MOUNTS, restrict);
+}
+
+fn hidepid() {
+    let restrict = "mount -t proc -o hidepid=2 proc /proc; \
+                    grep -q 'hidepid=\\(2\\|invisible\\)' /proc/self/mounts";
+    serves(&MOUNTS, restrict);
+}
+
+fn umask() {
+    serves(&["env"], "umask 077");
+}
+
+fn no_shared_memory() {
+    let restrict = "mount -t tmpfs -o ro,mode=0,size=4k tmpfs /dev/shm; \
+                    if touch /dev/shm/x 2>/dev/null; then exit 1; fi";
+    serves(&MOUNTS, restrict);
+}
+
+/// Starts a server behind `namespaces` and a shell that runs `restrict` first, and has a client log in,
+/// list, upload and download.
+fn serves(namespaces: &[&str], restrict: &str) {
+    let script = format!("set -eu; {restrict}; exec \"$0\" \"$@\"");
+    let mut under: Vec<String> = namespaces.iter().map(|word| (*word).to_owned()).collect();
+    under.extend(["sh".into(), "-c".into(), script]);
+    let mut server = Server::new().with_account("alice", &[]);
+    server.under = under;
+    let server = server.run();
+    let account = server.account("alice");
+    let address = format!("ftp://{}/", server.address());
+    let user = format!("{}:{}", account.name, account.password);
+    let upload = server.path("upload");
+    fs::write(&upload, "carried").unwrap();
+    let curl = |arguments: &[&str]| {
+        let common = ["--silent", "--show-error", "--user", &user];
+        let output = Command::new("curl").args(common).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let remote = format!("{address}uploaded");
+    curl(&["--upload-file", upload.to_str().unwrap(), &remote]);
+    assert_eq!(curl(&[&remote]), "carried");
+    assert!(curl(&[&address]).contains("uploaded"));
+    assert!(server.events("violation").is_empty());
+}
