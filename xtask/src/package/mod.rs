@@ -142,6 +142,9 @@ fn pack(packing: Packing, into: &Path) -> Done<Vec<PathBuf>> {
     run(deb.env("SOURCE_DATE_EPOCH", &time))?;
     let mut rpm = cargo();
     rpm.args(["generate-rpm", "--package", "supervisor", "--source-date", &time]);
+    if packing.flavour == Flavour::Dev {
+        rpm.args(["--payload-compress", "gzip"]);
+    }
     rpm.args(["--set-metadata", &format!("release = \"{revision}\""), "--output"]).arg(into);
     run(&mut rpm)?;
     let mut packages = layout::entries(into)?;
