@@ -80,6 +80,22 @@ fn lock_down(config: &Config) -> Result<LockedDown, String> {
 /// Listens where the configuration says, but for what systemd listens for already.
 fn open_listeners(config: &Config) -> Result<Vec<Listener>, String> {
     let mut listeners = listen::adopt()?;
+    for Listener { address, service, .. } in &listeners {
+        let (configured, table) = match service {
+            Service::Ftp => (true, ""),
+            Service::FtpsImplicit => (config.tls.is_some(), "[tls]"),
+            Service::I2ftp => (config.i2ftp.is_some(), "[i2ftp]"),
+            Service::I2ftpTls => {
+                (config.i2ftp.is_some() && config.tls.is_some(), "[i2ftp] or [tls]")
+            }
+        };
+        if !configured {
+            return Err(format!(
+                "systemd listens on {address} for a service that is not configured; fill in {table}, \
+                 or stop that socket unit"
+            ));
+        }
+    }
     let adopted: Vec<_> = listeners.iter().map(|listener| listener.service).collect();
     let (opened, failed): (Vec<_>, Vec<_>) = config
         .listeners()
