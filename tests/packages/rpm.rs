@@ -42,7 +42,7 @@ fn scripts() {
     let commands: Vec<&str> = scripts
         .lines()
         .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.contains("scriptlet (using"))
+        .filter(|line| !line.is_empty() && !line.contains(" scriptlet"))
         .collect();
     let expected = [
         "systemd-sysusers bulkhead.conf || :",

@@ -42,10 +42,12 @@ fn verifies() {
         ],
     );
     let said = String::from_utf8_lossy(&output.stderr);
-    // The programs are not installed on the machine that packs them; of other units it complains too.
+    // The programs are not installed on the machine that packs them; of other units it complains too;
+    // and systemd before 253 does not know notify-reload, as the unit says.
     let about_us: Vec<&str> = said
         .lines()
         .filter(|line| line.contains("bulkhead") && !line.contains("is not executable"))
+        .filter(|line| !line.ends_with("ignoring: notify-reload"))
         .collect();
     assert!(about_us.is_empty(), "{about_us:?}");
 }
