@@ -10,6 +10,7 @@ mod first_light;
 mod hardened_hosts;
 mod hostile_workers;
 mod i2ftp;
+mod i2ftp_operator;
 mod i2ftp_python;
 mod identities;
 mod imports;
@@ -46,6 +47,7 @@ fn main() {
         hardened_hosts::tests(),
         hostile_workers::tests(),
         i2ftp::tests(),
+        i2ftp_operator::tests(),
         i2ftp_python::tests(),
         identities::tests(),
         imports::tests(),
