@@ -388,4 +388,42 @@ mod tests {
         assert_eq!(all.len(), 3, "every stored hash is some stranger's");
         assert_eq!(of("stranger"), of("stranger"));
     }
+
+    /// A directory may know `sha` as `SHA`, too; what holds for the one must hold for the other.
+    #[test]
+    #[cfg(feature = "pam")]
+    fn another_name_for_a_system_user_gets_past_nothing() {
+        let settings = AuthSettings {
+            backends: vec![Backend::File, Backend::Pam],
+            users_file: "/x".into(),
+            state_directory: "/x".into(),
+            pam_service: "x".into(),
+            allow_groups: Vec::new(),
+            deny_users: vec!["denied".into()],
+            minimum_uid: 1000,
+            valid_shell: false,
+            pam_session: false,
+            pam_rights: ipc::account::Rights::READ_ONLY,
+        };
+        let circumstances = Circumstances {
+            settings: &settings,
+            client: std::net::Ipv4Addr::LOCALHOST.into(),
+            tls: false,
+            now: OffsetDateTime::UNIX_EPOCH,
+            warn: &|_| (),
+        };
+        let mut store = Store::default();
+        store.accounts.insert("infile".to_owned(), Record::default());
+        store.second_factors.insert("sha".to_owned(), SecondFactor::default());
+        let of = |typed: &str, name: &str| {
+            let typed = UserName::try_from(typed.to_owned()).unwrap();
+            let admitted = super::super::pam::Admitted::for_test(name);
+            circumstances.pam_factor(&typed, &admitted, &store).map(|f| f.map(|(name, _)| name))
+        };
+        assert_eq!(of("SHA", "sha"), Ok(Some("sha".to_owned())));
+        assert_eq!(of("sha", "sha"), Ok(Some("sha".to_owned())));
+        assert_eq!(of("yes", "yes"), Ok(None));
+        assert_eq!(of("DENIED", "denied"), Err(refused("denied")));
+        assert_eq!(of("INFILE", "infile"), Err(refused("known-by-another-name")));
+    }
 }

@@ -154,6 +154,23 @@ impl Admitted {
         &self.name
     }
 
+    /// Somebody of this name, as if a stack had admitted him.
+    #[cfg(test)]
+    pub fn for_test(name: &str) -> Admitted {
+        use nix::unistd::{Gid, Uid};
+        let entry = User {
+            name: name.to_owned(),
+            passwd: CString::default(),
+            uid: Uid::from_raw(4000),
+            gid: Gid::from_raw(4000),
+            gecos: CString::default(),
+            dir: "/".into(),
+            shell: "/bin/sh".into(),
+        };
+        let identity = Identity { uid: 4000, gid: 4000, groups: Vec::new() };
+        Admitted { entry, name: UserName::try_from(name.to_owned()).unwrap(), identity }
+    }
+
     /// His account.
     pub fn into_account(self, settings: &AuthSettings) -> Account {
         Account {
