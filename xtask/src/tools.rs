@@ -25,7 +25,7 @@ const TO_BUILD: [Need; 2] =
     [need("cc", "gcc"), need("/usr/include/security/pam_appl.h", "libpam0g-dev")];
 
 /// What the tests need besides our own programs.
-const TO_TEST: [Need; 21] = [
+const TO_TEST: [Need; 23] = [
     need("curl", "curl"),
     need("lftp", "lftp"),
     need("wget", "wget"),
@@ -37,6 +37,9 @@ const TO_TEST: [Need; 21] = [
     need("fail2ban-regex", "fail2ban"),
     need("script", "bsdutils"),
     need("setpriv", "util-linux"),
+    // Full file systems, and a network where port 21 is free.
+    need("mount", "mount"),
+    need("ip", "iproute2"),
     need("/usr/bin/stunnel4", "stunnel4"),
     // The packages.
     need("debootstrap", "debootstrap"),

@@ -79,7 +79,9 @@ impl Session<'_> {
             Verb::Csid => Reply::CLIENT_IDENTITY,
             Verb::Pbsz => self.pbsz(argument),
             Verb::Prot => self.prot(argument),
-            Verb::Ccc => Reply::CCC_REFUSED,
+            Verb::Ccc if self.protection.is_some() => Reply::CCC_REFUSED,
+            // There is no protection to give up.
+            Verb::Ccc => Reply::PROT_NEEDS_TLS,
             Verb::Adat => Reply::NO_SECURITY_DATA,
             Verb::Mic | Verb::Conf | Verb::Enc => Reply::COMMAND_PROTECTION,
             Verb::Cwd => self.cwd(argument),
