@@ -77,8 +77,8 @@ pub enum Attempt {
         user: UserName,
         /// What was typed.
         password: Secret,
-        /// DER of a verified client certificate.
-        client_certificate: Option<Bytes<8192>>,
+        /// Name of the client certificate, where it has to be that of the account.
+        client_name: Option<Bytes<255>>,
     },
     /// The code, after `NeedSecondFactor` for this user on this connection: the supervisor
     /// remembers whose password was right.

@@ -175,8 +175,10 @@ pub enum GateToSupervisor {
         tls: bool,
         /// Host name of HOST (RFC 7151) or SNI, if any.
         host: Option<Bytes<255>>,
-        /// DER of the client certificate the handshake verified, if any.
-        client_certificate: Option<Bytes<8192>>,
+        /// Common name of the client certificate the handshake verified, if any; empty: it has
+        /// none. A gate that has been taken over can say what it likes, so this can refuse a login
+        /// and never grant one.
+        client_name: Option<Bytes<255>>,
     },
     /// A name or a password that no account can have: empty, too long, or not text. Answer:
     /// `AuthResult`, as for any wrong one, so that it is counted, logged and answered like them.

@@ -70,13 +70,13 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// A name and a password.
+    /// A name and a password, and the name in the client's certificate, if it has shown one.
     pub async fn password(
         &mut self,
         user: UserName,
         password: Secret,
         tls: bool,
-        client_certificate: Option<Bytes<8192>>,
+        client_name: Option<Bytes<255>>,
     ) -> Outcome {
         self.awaiting_code = None;
         let server = &self.connection.server;
@@ -92,7 +92,10 @@ impl<'a> Attempts<'a> {
                 Err(e) => self.broken(&user, &e.to_string()),
             };
         }
-        let attempt = Attempt::Password { user: user.clone(), password, client_certificate };
+        let config = server.config();
+        let bound = config.tls.as_ref().is_some_and(|tls| tls.client_certificate_names_account);
+        let client_name = client_name.filter(|_| bound);
+        let attempt = Attempt::Password { user: user.clone(), password, client_name };
         self.judge(user, tls, attempt).await
     }
 

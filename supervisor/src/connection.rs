@@ -202,7 +202,7 @@ async fn talk_to_gate(
         local: connection.local,
         service: connection.service,
     };
-    let signing = server.keeper.attach(&server.config(), connection.session);
+    let signing = server.keeper.attach(connection.session);
     let fds = match &signing {
         Some(signing) => vec![control.as_fd(), signing.as_fd()],
         None => vec![control.as_fd()],
@@ -235,9 +235,9 @@ async fn talk_to_gate(
             return Err(GateTalk::Broken(ChannelError::Garbage("out of turn".into())));
         }
         let outcome = match message {
-            GateToSupervisor::Authenticate { user, password, tls, host, client_certificate } => {
+            GateToSupervisor::Authenticate { user, password, tls, host, client_name } => {
                 drop(host);
-                let judging = attempts.password(user, password, tls, client_certificate);
+                let judging = attempts.password(user, password, tls, client_name);
                 undisturbed(channel, judging).await?
             }
             GateToSupervisor::MalformedLogin => undisturbed(channel, attempts.malformed()).await?,

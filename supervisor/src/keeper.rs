@@ -1,9 +1,10 @@
 //! The supervisor's side of the keeper: start it, let it load the keys, attach gates and sessions to
 //! it, and start another one when it dies. The supervisor opens the key files and never reads them.
 
+mod files;
+
 use std::{
     cell::{Cell, RefCell},
-    fs::File,
     os::fd::{AsFd, OwnedFd},
     path::Path,
     rc::Rc,
@@ -24,52 +25,118 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     boot::{BOOT_PATIENCE, Beginner, BootError, Booted, Dead, Pauses, boot, replace},
-    children::Child,
+    children::{Child, Ended},
     config::Config,
     server::Server,
     wire::AsyncChannel,
 };
 
+pub use files::watch as watch_files;
+use files::{Opened, Version};
+
 /// Signatures one channel may have: one handshake of the control connection, and as many of data
 /// connections as a session without resumption needs. The keeper limits the rate as well.
 const SIGNATURES_PER_CHANNEL: u32 = 10_000;
-
 type KeeperChannel = AsyncChannel<SupervisorToKeeper, KeeperToSupervisor>;
 
-/// The keeper that runs now, if one does.
+/// A keeper and what it has loaded. A session that may still need a signature holds the keeper it
+/// began with, whose key it was told of; when the last one has let go, the keeper retires.
+#[derive(Debug)]
+pub struct Keeper {
+    channel: Rc<KeeperChannel>,
+    pid: u32,
+    report: SandboxReport,
+    alive: Cell<bool>,
+    certificates: Vec<Certificate>,
+    client_ca: Vec<Bytes<MAX_CHAIN>>,
+    tls12: bool,
+}
+
+impl Keeper {
+    fn attach(&self, session: SessionId) -> Option<OwnedFd> {
+        let (for_worker, for_keeper) = Channel::<Sign, Signed>::pair().ok()?;
+        let (signatures, tls12) = (SIGNATURES_PER_CHANNEL, self.tls12);
+        let attach = SupervisorToKeeper::Attach { session, signatures, tls12 };
+        self.channel.try_send(&attach, &[for_keeper.as_fd()]).ok()?;
+        Some(for_worker.into_fd())
+    }
+
+    /// Whether it has every key that the other one had.
+    fn succeeds(&self, other: &Keeper) -> bool {
+        let has = |key: KeyId| self.certificates.iter().any(|own| own.key == key);
+        other.certificates.iter().all(|certificate| has(certificate.key))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // It ends with its last signing channel. One that is gone has nothing to retire from.
+        drop(self.channel.try_send(&SupervisorToKeeper::Retire, &[]));
+    }
+}
+
+/// The keeper that is attached to new connections, and the files it has its keys from.
 #[derive(Debug, Default)]
 pub struct KeeperLink {
-    channel: RefCell<Option<Rc<KeeperChannel>>>,
-    pid: Cell<u32>,
-    report: RefCell<Option<SandboxReport>>,
-    certificates: RefCell<Vec<Certificate>>,
-    client_ca: RefCell<Vec<Bytes<MAX_CHAIN>>>,
+    current: RefCell<Option<Rc<Keeper>>>,
+    /// Every file of certificates and keys as it was when it was opened.
+    loaded: RefCell<Vec<Version>>,
+    /// The key of each pair of files: the same files make the same key, so that sessions of a
+    /// keeper that has died can go on with the next one.
+    keys: RefCell<Vec<([Version; 2], KeyId)>>,
     next_key: Cell<u32>,
 }
 
 impl KeeperLink {
-    /// A signing channel for a gate or session; `None` when TLS is off or no keeper runs.
-    pub fn attach(&self, config: &Config, session: SessionId) -> Option<OwnedFd> {
-        let tls12 = !config.tls.as_ref()?.only_tls13;
-        let channel = self.channel.borrow().clone()?;
-        let (for_worker, for_keeper) = Channel::<Sign, Signed>::pair().ok()?;
-        let attach =
-            SupervisorToKeeper::Attach { session, signatures: SIGNATURES_PER_CHANNEL, tls12 };
-        channel.try_send(&attach, &[for_keeper.as_fd()]).ok()?;
-        Some(for_worker.into_fd())
+    /// A signing channel for a gate; `None` when TLS is off or no keeper runs.
+    pub fn attach(&self, session: SessionId) -> Option<OwnedFd> {
+        self.current()?.attach(session)
+    }
+
+    /// A signing channel for a session that began with this keeper, or from the one that took its
+    /// place and has the same keys.
+    pub fn attach_session(&self, session: SessionId, own: &Keeper) -> Option<OwnedFd> {
+        let next = || self.current().filter(|current| current.succeeds(own))?.attach(session);
+        own.attach(session).or_else(next)
+    }
+
+    /// The keeper of new connections. It may have died a moment ago.
+    pub fn current(&self) -> Option<Rc<Keeper>> {
+        self.current.borrow().clone()
+    }
+
+    /// Lets the keeper retire: TLS is off.
+    pub fn let_go(&self) {
+        self.current.borrow_mut().take();
+        self.loaded.borrow_mut().clear();
     }
 
     /// What gates and sessions are told about TLS; `None` when TLS is off or no key is loaded.
     pub fn gate_tls(&self, config: &Config) -> Option<GateTls> {
-        let certificates = self.certificates.borrow().clone();
         let tls = config.tls.as_ref()?;
-        (!certificates.is_empty())
-            .then(|| tls.for_gate(certificates, self.client_ca.borrow().clone()))
+        let keeper = self.current()?;
+        (!keeper.certificates.is_empty())
+            .then(|| tls.for_gate(keeper.certificates.clone(), keeper.client_ca.clone()))
     }
 
     /// Process id and report, when it runs.
     pub fn process(&self) -> Option<(u32, SandboxReport)> {
-        self.report.borrow().clone().map(|report| (self.pid.get(), report))
+        let keeper = self.current().filter(|keeper| keeper.alive.get())?;
+        Some((keeper.pid, keeper.report.clone()))
+    }
+
+    fn is_current(&self, channel: &Rc<KeeperChannel>) -> bool {
+        self.current.borrow().as_ref().is_some_and(|keeper| Rc::ptr_eq(&keeper.channel, channel))
+    }
+
+    /// The key of two files, which is a new one unless they are what they were.
+    fn key_of(&self, pair: &[Version; 2]) -> KeyId {
+        if let Some((_, key)) = self.keys.borrow().iter().find(|(known, _)| known == pair) {
+            return *key;
+        }
+        let key = KeyId(self.next_key.get());
+        self.next_key.set(key.0.wrapping_add(1));
+        key
     }
 }
 
@@ -108,17 +175,38 @@ pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
         | KeeperToSupervisor::NotLoaded { .. }
         | KeeperToSupervisor::Violation { .. } => return Err(BootError::out_of_turn("keeper")),
     };
-    let certificates = load_all(server, &channel).await.map_err(|e| failed(&e))?;
-    let client_ca = match server.config().tls.as_ref().and_then(|tls| tls.client_ca.as_deref()) {
-        Some(path) => read_authorities(path).map_err(|e| failed(&e))?,
-        None => Vec::new(),
-    };
+    let config = server.config();
+    let Some(tls) = &config.tls else { return Err(failed(&"TLS is off")) };
     let link = &server.keeper;
-    link.pid.set(child.pid());
-    *link.report.borrow_mut() = Some(report);
-    *link.certificates.borrow_mut() = certificates;
-    *link.client_ca.borrow_mut() = client_ca;
-    *link.channel.borrow_mut() = Some(Rc::new(channel));
+    let (mut certificates, mut keys, mut loaded) = (Vec::new(), Vec::new(), Vec::new());
+    for (certificate, private_key) in &tls.pairs {
+        let pair = [certificate, private_key].map(|path| Opened::new(path));
+        let [certificate, private_key] = pair;
+        let pair = [certificate.map_err(|e| failed(&e))?, private_key.map_err(|e| failed(&e))?];
+        let versions = pair.each_ref().map(|opened| opened.version.clone());
+        let key = link.key_of(&versions);
+        certificates.push(load(&channel, key, &pair).await.map_err(|e| failed(&e))?);
+        loaded.extend_from_slice(&versions);
+        keys.push((versions, key));
+    }
+    let mut client_ca = Vec::new();
+    if let Some(path) = &tls.client_ca {
+        loaded.push(Opened::new(path).map_err(|e| failed(&e))?.version);
+        client_ca = read_authorities(path).map_err(|e| failed(&e))?;
+    }
+    let keeper = Keeper {
+        channel: Rc::new(channel),
+        pid: child.pid(),
+        report,
+        alive: Cell::new(true),
+        certificates,
+        client_ca,
+        tls12: !tls.only_tls13,
+    };
+    *link.loaded.borrow_mut() = loaded;
+    *link.keys.borrow_mut() = keys;
+    let former = link.current.borrow_mut().replace(Rc::new(keeper));
+    drop(former);
     Ok(child)
 }
 
@@ -130,32 +218,15 @@ async fn receive(channel: &KeeperChannel) -> Result<KeeperToSupervisor, String> 
         .map_err(|e| e.to_string())
 }
 
-async fn load_all(
-    server: &Rc<Server>,
-    channel: &KeeperChannel,
-) -> Result<Vec<Certificate>, String> {
-    let config = server.config();
-    let Some(tls) = &config.tls else { return Ok(Vec::new()) };
-    let mut certificates = Vec::new();
-    for (certificate, private_key) in &tls.pairs {
-        let key = KeyId(server.keeper.next_key.get());
-        server.keeper.next_key.set(key.0.wrapping_add(1));
-        certificates.push(load(channel, key, certificate, private_key).await?);
-    }
-    Ok(certificates)
-}
-
 async fn load(
     channel: &KeeperChannel,
     key: KeyId,
-    certificate: &Path,
-    private_key: &Path,
+    [certificate, private_key]: &[Opened; 2],
 ) -> Result<Certificate, String> {
-    let open =
-        |path: &Path| File::open(path).map_err(|e| format!("cannot open {}: {e}", path.display()));
-    let files = [open(certificate)?, open(private_key)?];
     let load = SupervisorToKeeper::Load { key };
-    channel.send(&load, &[files[0].as_fd(), files[1].as_fd()]).await.map_err(|e| e.to_string())?;
+    let files = [certificate.file.as_fd(), private_key.file.as_fd()];
+    channel.send(&load, &files).await.map_err(|e| e.to_string())?;
+    let (certificate, private_key) = (certificate.path(), private_key.path());
     match receive(channel).await? {
         KeeperToSupervisor::Loaded { key, chain, schemes, names, not_after, fingerprint } => {
             tracing::info!(
@@ -206,18 +277,13 @@ fn read_authorities(path: &Path) -> Result<Vec<Bytes<MAX_CHAIN>>, String> {
     Ok(authorities)
 }
 
-/// Starts a new keeper with the certificates of now and lets it take over. The old one goes when its
-/// last signing channel does, or with the server.
+/// Starts a new keeper with the certificates of now and lets it take over. The old one goes when
+/// nobody may need a signature of it any more, or with the server.
 ///
 /// # Errors
 /// As [`start`]; the old keeper then stays.
 pub async fn renew(server: &Rc<Server>) -> Result<(), BootError> {
-    let old = server.keeper.channel.borrow().clone();
     let child = start(server).await?;
-    if let Some(old) = old {
-        // A keeper that is gone has nothing to retire from.
-        drop(old.try_send(&SupervisorToKeeper::Retire, &[]));
-    }
     server.renew_gates();
     tokio::task::spawn_local(watch(Rc::clone(server), child));
     Ok(())
@@ -226,20 +292,33 @@ pub async fn renew(server: &Rc<Server>) -> Result<(), BootError> {
 /// Listens to a keeper, and replaces it when it dies, until the server ends or another keeper has
 /// taken over.
 pub async fn watch(server: Rc<Server>, mut child: Child) {
-    let channel = server.keeper.channel.borrow().clone();
-    let Some(channel) = channel else { return };
+    let Some(channel) = server.keeper.current().map(|keeper| Rc::clone(&keeper.channel)) else {
+        return;
+    };
     let cause = listen(&server, &channel).await;
     let how = child.wait_or_kill(Duration::from_millis(200)).await;
-    let current = server.keeper.channel.borrow().clone();
-    if server.ending() || !current.is_some_and(|current| Rc::ptr_eq(&current, &channel)) {
+    if server.ending() {
         return;
     }
-    *server.keeper.channel.borrow_mut() = None;
-    *server.keeper.report.borrow_mut() = None;
+    if !server.keeper.is_current(&channel) {
+        // It has retired, unless it did not end by itself.
+        if how != Ended::Exited(0) {
+            let pid = child.pid();
+            tracing::error!(event = "process-died", role = "keeper", pid, how = %how, cause);
+            server.counters.violation();
+        }
+        return;
+    }
     let dead = Dead { role: "keeper", pid: child.pid(), how, cause };
+    if let Some(keeper) = server.keeper.current() {
+        keeper.alive.set(false);
+    }
     let start_again = async || {
-        renew_boxed(Rc::clone(&server)).await?;
-        Ok(((), server.keeper.pid.get()))
+        // A reload may have been quicker, or have switched TLS off.
+        if server.keeper.is_current(&channel) {
+            renew_boxed(Rc::clone(&server)).await?;
+        }
+        Ok(((), server.keeper.process().map_or(0, |(pid, _)| pid)))
     };
     replace(&server, dead, &mut Pauses::new(), start_again).await;
 }

@@ -197,6 +197,7 @@ async fn serve(
     }
     let listening = addresses.join(" ");
     tracing::info!(event = "serving", listening, version = env!("CARGO_PKG_VERSION"));
+    tokio::task::spawn_local(keeper::watch_files(Rc::clone(&server)));
     for listener in listeners {
         tokio::task::spawn_local(listen::accept_clients(Rc::clone(&server), listener));
     }
@@ -282,6 +283,7 @@ async fn reread(server: &Rc<Server>, source: Option<&Path>) -> Result<(), String
         if has_tls {
             keeper::renew(server).await.map_err(|e| e.to_string())?;
         } else if had_tls {
+            server.keeper.let_go();
             server.renew_gates();
         }
         Ok::<(), String>(())

@@ -16,12 +16,15 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::{
     children::Ended,
     connection::{Connection, GOODBYE_PATIENCE, Relay},
+    keeper::Keeper,
     log::printable,
     session::{ReadySession, SessionChannel},
     sessions::Order,
     tickets::Purpose,
 };
 
+/// How long a relay may take: it waits for five seconds for the client to close as well.
+const RELAY_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a session may take to end after a kick.
 const KICK_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -33,7 +36,7 @@ pub async fn serve(
     relay: Option<Relay>,
     orders: &mut UnboundedReceiver<Order>,
 ) -> String {
-    let ReadySession { mut child, channel, report } = ready;
+    let ReadySession { mut child, channel, report, keeper } = ready;
     let server = &connection.server;
     connection.entry.served_by(child.pid());
     let mut rows = vec![ProcessRow {
@@ -57,7 +60,8 @@ pub async fn serve(
     }
     let _listed = server.processes.list(rows);
     server.counters.login();
-    let end = talk(connection, account, &channel, orders).await;
+    let end = talk(connection, account, &channel, keeper.as_deref(), orders).await;
+    drop(keeper);
     server.helper.detach(connection.session);
     drop(channel);
     let patience = if end.is_ok() { GOODBYE_PATIENCE } else { Duration::ZERO };
@@ -80,7 +84,7 @@ pub async fn serve(
 /// was stopped, is a log line.
 async fn end_relay(connection: &Connection, account: &Account, relay: Relay) {
     let Relay { mut child, channel } = relay;
-    let ended = child.wait_or_kill(GOODBYE_PATIENCE).await;
+    let ended = child.wait_or_kill(RELAY_PATIENCE).await;
     if ended != Ended::Exited(0) {
         let error = match channel.recv().await {
             Ok(_) => ChannelError::Garbage("out of turn".into()),
@@ -106,6 +110,7 @@ async fn talk(
     connection: &Connection,
     account: &Account,
     channel: &SessionChannel,
+    keeper: Option<&Keeper>,
     orders: &mut UnboundedReceiver<Order>,
 ) -> Result<SessionClosed, End> {
     let mut deadline = None;
@@ -119,7 +124,7 @@ async fn talk(
         tokio::select! {
             received = channel.recv() => {
                 let message = received?.message;
-                if let Some(closed) = answer(connection, account, channel, message).await? {
+                if let Some(closed) = answer(connection, account, channel, keeper, message).await? {
                     return Ok(closed);
                 }
             }
@@ -144,6 +149,7 @@ async fn answer(
     connection: &Connection,
     account: &Account,
     channel: &SessionChannel,
+    keeper: Option<&Keeper>,
     message: SessionToSupervisor,
 ) -> Result<Option<SessionClosed>, ChannelError> {
     let server = &connection.server;
@@ -169,13 +175,16 @@ async fn answer(
                 None => channel.send(&SupervisorToSession::NotAvailable, &[]).await?,
             }
         }
-        SessionToSupervisor::NeedKeeper => match server
-            .keeper
-            .attach(&server.config(), connection.session)
-        {
-            Some(fd) => channel.send(&SupervisorToSession::KeeperChannel, &[fd.as_fd()]).await?,
-            None => channel.send(&SupervisorToSession::NotAvailable, &[]).await?,
-        },
+        SessionToSupervisor::NeedKeeper => {
+            let attached =
+                keeper.and_then(|own| server.keeper.attach_session(connection.session, own));
+            match attached {
+                Some(fd) => {
+                    channel.send(&SupervisorToSession::KeeperChannel, &[fd.as_fd()]).await?
+                }
+                None => channel.send(&SupervisorToSession::NotAvailable, &[]).await?,
+            }
+        }
         SessionToSupervisor::Who => {
             let lines = if account.administrator { server.sessions.who() } else { Vec::new() };
             channel.send(&SupervisorToSession::WhoLines(lines), &[]).await?;

@@ -12,6 +12,7 @@ use ipc::{
 use crate::{
     boot::{Beginner, BootError, Booted, boot},
     children::Child,
+    keeper::Keeper,
     server::Server,
     wire::AsyncChannel,
 };
@@ -28,6 +29,8 @@ pub struct ReadySession {
     pub channel: SessionChannel,
     /// What it has raised.
     pub report: SandboxReport,
+    /// The keeper whose keys it was told of, if it may need a signature.
+    pub keeper: Option<Rc<Keeper>>,
 }
 
 /// What a session is started for.
@@ -75,10 +78,12 @@ pub async fn start(server: &Rc<Server>, occasion: Occasion<'_>) -> Result<ReadyS
             .then(|| config.i2ftp_settings())
             .flatten(),
     };
+    let keeper = first.tls.as_ref().filter(|tls| !tls.require_session_reuse);
+    let keeper = keeper.and_then(|_| server.keeper.current());
     let first = SupervisorToSession::Boot(Box::new(first));
     let Booted { child, channel, answer } = boot(&server.children, beginner, first).await?;
     match answer {
-        SessionToSupervisor::Ready(report) => Ok(ReadySession { child, channel, report }),
+        SessionToSupervisor::Ready(report) => Ok(ReadySession { child, channel, report, keeper }),
         SessionToSupervisor::Failed(failure) => {
             Err(BootError::Lockdown { role: "session", failure })
         }

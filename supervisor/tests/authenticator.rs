@@ -90,7 +90,7 @@ impl Place {
         self.judge(Attempt::Password {
             user: name(user),
             password: secret(password),
-            client_certificate: None,
+            client_name: None,
         })
     }
 
@@ -169,7 +169,7 @@ fn an_account_may_be_bound_to_networks_and_tls_and_days() {
     assert_eq!(reason(place.password("tls", "wrong")), "wrong-password");
     assert_eq!(reason(place.password("old", "pw")), "expired");
     let over_tls =
-        Attempt::Password { user: name("tls"), password: secret("pw"), client_certificate: None };
+        Attempt::Password { user: name("tls"), password: secret("pw"), client_name: None };
     let client = "::1".parse().unwrap();
     assert!(matches!(place.judge_over(over_tls, client, true), Verdict::Granted(_)));
 }

@@ -150,7 +150,7 @@ fn attempt(user: &str, password: &str) -> Attempt {
     Attempt::Password {
         user: UserName::try_from(user.to_owned()).unwrap(),
         password: Secret::try_from(password.as_bytes().to_vec()).unwrap(),
-        client_certificate: None,
+        client_name: None,
     }
 }
 

@@ -149,7 +149,7 @@ fn authenticate(user: &str, password: &str) -> GateToSupervisor {
         password: secret(password),
         tls: false,
         host: None,
-        client_certificate: None,
+        client_name: None,
     }
 }
 

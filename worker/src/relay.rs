@@ -1,7 +1,7 @@
 //! The relay: a gate after a login over TLS.
 //!
-//! It moves bytes between the client's TLS control connection and its session's plain socket, and
-//! nothing else, under a policy of ten system calls. Each direction has one buffer that must be
+//! It moves bytes between the client's TLS control connection and its session's plain socket, under a
+//! policy of ten system calls, and adds nothing but a ticket where a transfer has used one up. Each direction has one buffer that must be
 //! empty before more is read for it, so a side that does not read stops the other one, and an end
 //! of one direction is handed on while the other one goes on.
 
@@ -21,6 +21,9 @@ use crate::tls::{Inbound, Stream, TlsError};
 
 /// Bytes read from the session at a time: replies are short.
 const PIECE: usize = 4096;
+/// Pieces that go one way before the other way has its turn. A client that sends without a pause to
+/// a session that reads without a pause must not hold up what the session answers.
+const TURN: u32 = 16;
 /// How long a client may take to answer the session's end with its own, so that the last reply is
 /// not lost in a reset.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -34,6 +37,10 @@ pub struct Relay {
     client_ended: bool,
     /// When the session ended; the client then has a while to end as well.
     session_ended: Option<Instant>,
+    /// A turn was over before its side had nothing left.
+    more: bool,
+    /// A transfer was announced (150), and its end was not.
+    transferring: bool,
 }
 
 /// What one side allows.
@@ -47,7 +54,14 @@ enum Side {
 impl Relay {
     /// A relay; neither socket may block.
     pub fn new(client: Stream, session: OwnedFd) -> Self {
-        Relay { client, session, client_ended: false, session_ended: None }
+        Relay {
+            client,
+            session,
+            client_ended: false,
+            session_ended: None,
+            more: false,
+            transferring: false,
+        }
     }
 
     /// Moves bytes until both sides have ended, or one has gone. The process then ends: its policy
@@ -67,6 +81,7 @@ impl Relay {
 
     /// Moves what can be moved without waiting.
     fn turn(&mut self) -> Result<Side, TlsError> {
+        self.more = false;
         let up = self.feed_session()?;
         let down = self.feed_client()?;
         let over = self.client_ended && self.session_ended.is_some() && !self.client.wants_write();
@@ -77,7 +92,10 @@ impl Relay {
     }
 
     fn feed_session(&mut self) -> Result<Side, TlsError> {
-        while !self.client_ended {
+        for _ in 0..TURN {
+            if self.client_ended {
+                return Ok(Side::Open);
+            }
             match self.client.receive(0) {
                 Ok(Inbound::Data) => {}
                 Ok(Inbound::Nothing) => return Ok(Side::Open),
@@ -106,12 +124,13 @@ impl Relay {
                 Err(e) => return Err(e.into()),
             }
         }
+        self.more = true;
         Ok(Side::Open)
     }
 
     fn feed_client(&mut self) -> Result<Side, TlsError> {
         let mut piece = [0; PIECE];
-        loop {
+        for _ in 0..TURN {
             if !self.client.flush()? {
                 return Ok(Side::Open);
             }
@@ -121,12 +140,38 @@ impl Relay {
             }
             match rustix::io::read(&self.session, &mut piece) {
                 Ok(0) | Err(Errno::CONNRESET) => self.end_session()?,
-                Ok(got) => self.client.seal(piece.get(..got).unwrap_or_default())?,
+                Ok(got) => {
+                    let replies = piece.get(..got).unwrap_or_default();
+                    if self.ends_transfer(replies) {
+                        self.client.offer_ticket()?;
+                    }
+                    self.client.seal(replies)?;
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(Side::Open),
                 Err(e) => return Err(e.into()),
             }
         }
+        self.more = true;
+        Ok(Side::Open)
+    }
+
+    /// Whether these replies tell the end of a transfer: its data connection has used a ticket, and
+    /// the next one may need another. What is not found in a line that was cut in two costs the
+    /// client nothing but that.
+    fn ends_transfer(&mut self, replies: &[u8]) -> bool {
+        let mut ended = false;
+        for line in replies.split(|byte| *byte == b'\n') {
+            match line {
+                [b'1', b'5', b'0', ..] => self.transferring = true,
+                [b'2' | b'4' | b'5', ..] if self.transferring => {
+                    self.transferring = false;
+                    ended = true;
+                }
+                _ => {}
+            }
+        }
+        ended
     }
 
     fn end_session(&mut self) -> Result<(), TlsError> {
@@ -136,6 +181,16 @@ impl Relay {
 
     /// Waits until a side that is waited for is ready; false when the time is over.
     fn wait(&self) -> io::Result<bool> {
+        let timeout = match self.session_ended {
+            None => None,
+            Some(ended) => match FAREWELL.checked_sub(ended.elapsed()) {
+                Some(left) => Some(left),
+                None => return Ok(false),
+            },
+        };
+        if self.more {
+            return Ok(true);
+        }
         let (mut client, mut session) = (PollFlags::empty(), PollFlags::empty());
         if self.client.wants_write() {
             client |= PollFlags::OUT;
@@ -147,13 +202,6 @@ impl Relay {
         } else if !self.client_ended {
             client |= PollFlags::IN;
         }
-        let timeout = match self.session_ended {
-            None => None,
-            Some(ended) => match FAREWELL.checked_sub(ended.elapsed()) {
-                Some(left) => Some(left),
-                None => return Ok(false),
-            },
-        };
         let timeout = timeout.map(|left| Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or_default(),
             tv_nsec: left.subsec_nanos().into(),

@@ -40,8 +40,12 @@ pub struct Circumstances<'a> {
 /// Judges an attempt.
 pub fn judge(circumstances: &Circumstances<'_>, attempt: &Attempt) -> Verdict {
     let judged = match attempt {
-        Attempt::Password { user, password, client_certificate: _ } => {
-            circumstances.password(user, password)
+        Attempt::Password { user, password, client_name } => {
+            let judged = circumstances.password(user, password);
+            match client_name {
+                Some(name) if name.as_slice() != user.as_str().as_bytes() => of_another(judged),
+                Some(_) | None => judged,
+            }
         }
         Attempt::SecondFactor { user, code } => circumstances.second_factor(user, code),
         Attempt::OpenSession { user } => circumstances.open_session(user),
@@ -56,6 +60,15 @@ pub fn judge(circumstances: &Circumstances<'_>, attempt: &Attempt) -> Verdict {
 
 fn refused(reason: impl Into<String>) -> Verdict {
     Verdict::Refused { reason: reason.into() }
+}
+
+/// The client's certificate names somebody else. Said after all the work of a login, and instead of
+/// anything that would tell that the password was right.
+fn of_another(judged: Result<Verdict, Verdict>) -> Result<Verdict, Verdict> {
+    match judged {
+        Err(refused @ (Verdict::Refused { .. } | Verdict::Broken(_))) => Err(refused),
+        Ok(_) | Err(_) => Err(refused("certificate-of-another")),
+    }
 }
 
 fn broken(error: impl std::fmt::Display) -> Verdict {

@@ -197,6 +197,7 @@ impl Builder<'_> {
             names: self.texts("tls", "names"),
             client_ca: self.path("tls", "client_ca"),
             require_client_certificate: self.flag("tls", "require_client_certificate"),
+            client_certificate_names_account: self.flag("tls", "client_certificate_names_account"),
             implicit_port: self.port_or_off("tls", "implicit_port"),
             pairs: Vec::new(),
         };
@@ -207,12 +208,17 @@ impl Builder<'_> {
                 "name as many `private_key` files as `certificate` files, in the same order",
             );
         }
-        if tls.require_client_certificate && tls.client_ca.is_none() {
-            self.error(
-                ("tls", "require_client_certificate"),
-                "client certificates are required and no authority is named",
-                "add `client_ca = \"FILE\"` below [tls]",
-            );
+        for (key, set) in [
+            ("require_client_certificate", tls.require_client_certificate),
+            ("client_certificate_names_account", tls.client_certificate_names_account),
+        ] {
+            if set && tls.client_ca.is_none() {
+                self.error(
+                    ("tls", key),
+                    "client certificates matter here and no authority is named",
+                    "add `client_ca = \"FILE\"` below [tls]",
+                );
+            }
         }
         if certificates.is_empty() {
             const REMEDY: &str = "add `certificate` and `private_key` below [tls] (`bulkhead \

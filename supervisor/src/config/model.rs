@@ -141,6 +141,8 @@ pub struct Tls {
     pub client_ca: Option<PathBuf>,
     /// Whether clients need a certificate.
     pub require_client_certificate: bool,
+    /// Whether a client's certificate must have the name of the account.
+    pub client_certificate_names_account: bool,
     /// Port of implicit TLS.
     pub implicit_port: Option<u16>,
 }
@@ -267,6 +269,7 @@ impl Tls {
             names: Vec::new(),
             client_ca: None,
             require_client_certificate: false,
+            client_certificate_names_account: false,
             implicit_port: None,
         }
     }

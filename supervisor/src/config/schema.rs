@@ -147,14 +147,15 @@ pub const KEYS: &[Key] = &[
     key("anonymous", "enabled", Flag, "false", "Whether `anonymous` and `ftp` may log in without a password, read-only.", "true"),
     unset("anonymous", "root", Path, "Directory anonymous clients see as `/`. Required when enabled.", "\"/srv/ftp\""),
 
-    unset("tls", "certificate", Paths, "Certificate chain in PEM, leaf first, or a list of them (chosen by SNI). TLS is on when this is set.", "\"/etc/bulkhead/tls/fullchain.pem\""),
+    unset("tls", "certificate", Paths, "Certificate chain in PEM, leaf first, or a list of them (chosen by SNI). TLS is on when this is set. Files that change are loaded within seconds, and nobody is dropped.", "\"/etc/bulkhead/tls/fullchain.pem\""),
     unset("tls", "private_key", Paths, "Private key in PEM, or a list in the order of `certificate`.", "\"/etc/bulkhead/tls/privkey.pem\""),
     key("tls", "require", OneOf(TLS_DEMANDS), "\"none\"", "What must be TLS: nothing, the control connection, or both connections.", "\"control+data\""),
     key("tls", "require_session_reuse", Flag, "true", "Whether a data connection must resume the TLS session of its control connection.", "true"),
     key("tls", "minimum_version", OneOf(&["1.2", "1.3"]), "\"1.2\"", "Oldest TLS version that is accepted.", "\"1.3\""),
-    key("tls", "names", Texts, "[]", "If not empty, a client that asks for another server name (SNI) is refused.", "[\"ftp.example.net\"]"),
+    key("tls", "names", Texts, "[]", "If not empty, a client that asks for another server name (SNI) is refused; `*.example.net` covers one label.", "[\"ftp.example.net\"]"),
     unset("tls", "client_ca", Path, "Authorities, in PEM, of client certificates. If unset, none is asked for.", "\"/etc/bulkhead/tls/clients.pem\""),
     key("tls", "require_client_certificate", Flag, "false", "Whether a client without a certificate of `client_ca` is refused.", "true"),
+    key("tls", "client_certificate_names_account", Flag, "false", "Whether a client that shows a certificate logs in only to the account that the certificate's common name names, byte for byte. The password is asked for all the same, because the process that checks the certificate faces the network. A client without a certificate logs in as always, unless `require_client_certificate` is set; so do anonymous clients.", "true"),
     key("tls", "implicit_port", Port, "0", "Port for TLS from the first byte, usually 990; 0 = off.", "990"),
 
     key("i2ftp", "enabled", Flag, "false", "Whether I2FTP is served.", "true"),

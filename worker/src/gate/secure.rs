@@ -125,14 +125,13 @@ impl Gate<'_> {
                 return Ok(None);
             }
         };
-        let Established { version, cipher, resumed: _, server_name, client_certificate } =
-            established;
+        let Established { version, cipher, resumed: _, server_name, client_name } = established;
         Ok(Some(Gate {
             control: ControlConnection::new(Stream::Tls(Box::new(stream)), b""),
             auth_accepted: false,
             step: LoginStep::Nobody,
             host: server_name.map(|name| Bytes::cut(name.into_bytes())),
-            client_certificate: client_certificate.and_then(|der| Bytes::try_from(der).ok()),
+            client_name,
             protection: Protection::Tls {
                 resumption: Vec::new(),
                 private_data: false,

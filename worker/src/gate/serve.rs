@@ -50,8 +50,8 @@ pub struct Gate<'a> {
     pub(super) tls: Option<ControlTls>,
     /// AUTH TLS was accepted; the handshake comes next.
     pub(super) auth_accepted: bool,
-    /// The certificate the client showed in the handshake.
-    pub(super) client_certificate: Option<Bytes<8192>>,
+    /// The name in the certificate the client showed in the handshake.
+    pub(super) client_name: Option<Bytes<255>>,
     pub(super) unknown: u32,
     pub(super) began: Instant,
     /// A client's bytes are read only by what can show that the sandbox is up.
@@ -77,7 +77,7 @@ impl<'a> Gate<'a> {
             protection: Protection::Plain,
             tls,
             auth_accepted: false,
-            client_certificate: None,
+            client_name: None,
             unknown: 0,
             began: Instant::now(),
             locked,
@@ -394,7 +394,7 @@ impl<'a> Gate<'a> {
             password,
             tls: matches!(self.protection, Protection::Tls { .. }),
             host: self.host.clone(),
-            client_certificate: self.client_certificate.clone(),
+            client_name: self.client_name.clone(),
         };
         Ok(self.channel.send(&message, &[])?)
     }

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use ipc::bounded::Bytes;
 use rustix::io::Errno;
 use rustls::{
     HandshakeKind, ProtocolVersion, ServerConfig,
@@ -14,6 +15,7 @@ use rustls::{
 
 use super::{
     TlsError,
+    client_name::common_name,
     signer::Notes,
     stream::{Buffers, Stream},
 };
@@ -48,8 +50,9 @@ pub struct Established {
     pub resumed: bool,
     /// The server name the client asked for.
     pub server_name: Option<String>,
-    /// The client's certificate in DER, if it gave one; rustls has verified it.
-    pub client_certificate: Option<Vec<u8>>,
+    /// The common name of the client's certificate, if it gave one, which rustls has verified.
+    /// Empty: it has no name.
+    pub client_name: Option<Bytes<255>>,
 }
 
 /// A handshake that is under way.
@@ -62,6 +65,7 @@ pub struct Handshake {
     closed_by_peer: bool,
     received: usize,
     resumed_only: bool,
+    keeps_ticket: bool,
 }
 
 impl Handshake {
@@ -81,6 +85,7 @@ impl Handshake {
             closed_by_peer: false,
             received: 0,
             resumed_only: false,
+            keeps_ticket: false,
         })
     }
 
@@ -88,6 +93,11 @@ impl Handshake {
     #[must_use]
     pub fn with_buffers(self, buffers: Buffers) -> Self {
         Handshake { buffers, ..self }
+    }
+
+    /// The stream will be able to offer its last ticket again.
+    pub(super) fn keep_ticket(&mut self) {
+        self.keeps_ticket = true;
     }
 
     pub(super) fn require_resumed(&mut self, resumed_only: bool) {
@@ -258,16 +268,19 @@ impl Handshake {
             ),
             resumed,
             server_name: self.notes.take_server_name(),
-            client_certificate: connection
+            client_name: connection
                 .peer_certificates()
                 .and_then(|chain| chain.first())
-                .map(|der| der.as_ref().to_vec()),
+                .map(|der| common_name(der)),
         };
         let tls13 = version == Some(ProtocolVersion::TLSv1_3);
         let (secrets, keys) =
             self.connection.dangerous_into_kernel_connection().map_err(TlsError::Handshake)?;
-        let stream =
+        let mut stream =
             Stream::new(self.socket, secrets, keys, tls13, self.buffers, self.closed_by_peer)?;
+        if self.keeps_ticket {
+            stream.keep_ticket();
+        }
         Ok((stream, established))
     }
 }

@@ -7,6 +7,7 @@
 //! resume asks for none.
 
 mod buffer;
+mod client_name;
 mod handshake;
 mod record;
 mod resumption;
@@ -19,6 +20,7 @@ mod tests;
 use std::io;
 
 pub use handshake::{Established, Handshake, Progress};
+pub use record::Fault;
 pub use resumption::{Entry, Resumption};
 pub use settings::{ControlTls, DataTls, TransferDirection};
 pub use stream::{Buffers, Inbound, Stream};
@@ -62,7 +64,7 @@ pub enum TlsError {
     Alert(u8),
     /// The client broke the record protocol.
     #[error("the client broke the TLS record protocol: {0}")]
-    Record(&'static str),
+    Record(Fault),
     /// A connection has carried as much as its keys may protect.
     #[error("the TLS 1.2 connection has carried as much as its keys may protect")]
     Exhausted,

@@ -29,6 +29,68 @@ const TLS13_EXPANSION: usize = 256;
 /// legacy_record_version.
 const VERSION: [u8; 2] = [3, 3];
 
+/// What is wrong with a record, and so what a client is told that sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// No version of TLS begins a record like this.
+    #[error("something that is no record")]
+    NoRecord,
+    /// Longer than any honest record.
+    #[error("a record longer than TLS allows")]
+    TooLong,
+    /// No room for a tag in it.
+    #[error("a record shorter than its tag")]
+    Short,
+    /// Forged, damaged, repeated or out of order.
+    #[error("a record whose tag is wrong")]
+    WrongTag,
+    /// TLS 1.3: not of the type that all encrypted records have.
+    #[error("an unencrypted record after the handshake")]
+    Unencrypted,
+    /// TLS 1.3: no type in it.
+    #[error("a record of nothing but padding")]
+    OnlyPadding,
+    /// The plaintext is longer than a record may carry.
+    #[error("a record with more than 16384 bytes in it")]
+    TooMuchInside,
+    /// Not of a type there is.
+    #[error("a record of unknown type")]
+    UnknownType,
+    /// ChangeCipherSpec has no place after the handshake.
+    #[error("ChangeCipherSpec after the handshake")]
+    ChangeCipherSpec,
+    /// A handshake message other than KeyUpdate: renegotiation among them.
+    #[error("a handshake message that is not due")]
+    UndueHandshake,
+    /// Not two bytes.
+    #[error("an ill-formed alert")]
+    IllFormedAlert,
+    /// A buffer of this program is too small.
+    #[error("no room for a record")]
+    NoRoom,
+    /// The cipher refused to seal.
+    #[error("a record that could not be sealed")]
+    NotSealed,
+}
+
+impl Fault {
+    /// The alert that tells the client (RFC 8446 section 6.2).
+    pub fn alert(self) -> u8 {
+        match self {
+            Fault::WrongTag | Fault::Short => 20,
+            Fault::TooLong | Fault::TooMuchInside => 22,
+            Fault::NoRecord
+            | Fault::Unencrypted
+            | Fault::OnlyPadding
+            | Fault::UnknownType
+            | Fault::ChangeCipherSpec
+            | Fault::UndueHandshake => 10,
+            Fault::IllFormedAlert => 50,
+            Fault::NoRoom | Fault::NotSealed => 80,
+        }
+    }
+}
+
 /// Types of records (RFC 8446 section 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentType {
@@ -46,8 +108,8 @@ impl ContentType {
             21 => Ok(ContentType::Alert),
             22 => Ok(ContentType::Handshake),
             23 => Ok(ContentType::Data),
-            20 => Err(TlsError::Record("ChangeCipherSpec after the handshake")),
-            _ => Err(TlsError::Record("a record of unknown type")),
+            20 => Err(TlsError::Record(Fault::ChangeCipherSpec)),
+            _ => Err(TlsError::Record(Fault::UnknownType)),
         }
     }
 }
@@ -104,6 +166,12 @@ impl RecordKey {
         self.sequence
     }
 
+    /// Goes to another place in the sequence: to read back what was sealed with this key and is not
+    /// sent yet. Whoever does that comes back, or a nonce is used twice.
+    pub fn go_to(&mut self, sequence: u64) {
+        self.sequence = sequence;
+    }
+
     /// The nonce of the next record: the iv, its last eight bytes combined with the sequence
     /// number (RFC 8446 section 5.3). TLS 1.2's GCM may choose its explicit part; this choice
     /// never repeats.
@@ -142,7 +210,7 @@ impl RecordKey {
         plain: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TlsError> {
-        const ROOM: TlsError = TlsError::Record("no room for a record");
+        const ROOM: TlsError = TlsError::Record(Fault::NoRoom);
         let nonce = self.nonce();
         let (outer, explicit, inner_type): (u8, &[u8], &[u8]) = match self.form {
             Form::Tls13 => (ContentType::Data as u8, &[], &[content as u8]),
@@ -169,7 +237,7 @@ impl RecordKey {
                 self.key.seal_out_of_place_scatter(nonce, aad, plain, cipher, inner_type, extra)
             }
         };
-        sealed.map_err(|_| TlsError::Record("a record could not be sealed"))?;
+        sealed.map_err(|_| TlsError::Record(Fault::NotSealed))?;
         self.advance()?;
         Ok(HEADER + payload)
     }
@@ -184,7 +252,7 @@ impl RecordKey {
         record: &[u8],
         out: &mut [u8],
     ) -> Result<(ContentType, usize), TlsError> {
-        const SHORT: TlsError = TlsError::Record("a record shorter than its tag");
+        const SHORT: TlsError = TlsError::Record(Fault::Short);
         let (header, payload) = record.split_first_chunk::<HEADER>().ok_or(SHORT)?;
         let mut nonce = self.nonce();
         let payload = match self.form {
@@ -198,7 +266,7 @@ impl RecordKey {
             Form::Tls13 | Form::Tls12ChaCha => payload,
         };
         let (cipher, tag) = payload.split_last_chunk::<TAG>().ok_or(SHORT)?;
-        let plain = out.get_mut(..cipher.len()).ok_or(TlsError::Record("no room to open"))?;
+        let plain = out.get_mut(..cipher.len()).ok_or(TlsError::Record(Fault::NoRoom))?;
         let nonce = Nonce::assume_unique_for_key(nonce);
         let [outer, ..] = *header;
         let opened = match self.form {
@@ -211,26 +279,57 @@ impl RecordKey {
                 self.key.open_separate_gather(nonce, aad, cipher, tag, plain)
             }
         };
-        opened.map_err(|_| TlsError::Record("a record whose tag is wrong"))?;
+        opened.map_err(|_| TlsError::Record(Fault::WrongTag))?;
         self.advance()?;
         let (content, length) = match self.form {
             Form::Tls13 => {
                 if outer != ContentType::Data as u8 {
-                    return Err(TlsError::Record("an unencrypted record after the handshake"));
+                    return Err(TlsError::Record(Fault::Unencrypted));
                 }
-                // Type byte, then padding of zeros (RFC 8446 section 5.4).
+                // Type byte, then padding of zeros (RFC 8446 section 5.4), which counts as well. It
+                // is looked at after the tag was right, so its length in time is nobody's secret.
+                if plain.len() > MAX_PLAIN + 1 {
+                    return Err(TlsError::Record(Fault::TooMuchInside));
+                }
                 let end = plain.iter().rposition(|byte| *byte != 0);
                 let (Some(length), Some(inner)) = (end, end.and_then(|at| plain.get(at))) else {
-                    return Err(TlsError::Record("a record of nothing but padding"));
+                    return Err(TlsError::Record(Fault::OnlyPadding));
                 };
                 (*inner, length)
             }
             Form::Tls12Gcm | Form::Tls12ChaCha => (outer, plain.len()),
         };
         if length > MAX_PLAIN {
-            return Err(TlsError::Record("a record with more than 16384 bytes in it"));
+            return Err(TlsError::Record(Fault::TooMuchInside));
         }
         Ok((ContentType::from_byte(content)?, length))
+    }
+}
+
+#[cfg(test)]
+impl RecordKey {
+    /// A TLS 1.3 record of any outer type with exactly this inside, type byte and padding included.
+    pub fn seal_inner(&mut self, outer: u8, inner: &[u8]) -> Vec<u8> {
+        let [high, low] = length_bytes(inner.len() + TAG).unwrap();
+        let header = [outer, VERSION[0], VERSION[1], high, low];
+        let nonce = Nonce::assume_unique_for_key(self.nonce());
+        let mut sealed = inner.to_vec();
+        self.key.seal_in_place_append_tag(nonce, Aad::from(header), &mut sealed).unwrap();
+        self.advance().unwrap();
+        [&header[..], &sealed].concat()
+    }
+
+    /// A TLS 1.2 record of AES-GCM with an explicit nonce of the caller's choice.
+    pub fn seal_with_explicit_nonce(&mut self, explicit: [u8; 8], plain: &[u8]) -> Vec<u8> {
+        let [high, low] = length_bytes(EXPLICIT_NONCE + plain.len() + TAG).unwrap();
+        let header = [ContentType::Data as u8, VERSION[0], VERSION[1], high, low];
+        let nonce = [&self.iv[..4], &explicit].concat().try_into().unwrap();
+        let aad = Aad::from(self.tls12_aad(ContentType::Data as u8, plain.len()).unwrap());
+        let mut sealed = plain.to_vec();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.key.seal_in_place_append_tag(nonce, aad, &mut sealed).unwrap();
+        self.advance().unwrap();
+        [&header[..], &explicit, &sealed].concat()
     }
 }
 
@@ -241,21 +340,20 @@ impl RecordKey {
 pub fn whole_record(bytes: &[u8], tls13: bool) -> Result<Option<usize>, TlsError> {
     let Some(&[_, major, _, high, low]) = bytes.first_chunk::<HEADER>() else { return Ok(None) };
     if major != VERSION[0] {
-        return Err(TlsError::Record("something that is no record"));
+        return Err(TlsError::Record(Fault::NoRecord));
     }
     let payload = usize::from(u16::from_be_bytes([high, low]));
     let longest =
         if tls13 { MAX_PLAIN + TLS13_EXPANSION } else { MAX_RECORD.saturating_sub(HEADER) };
     if payload > longest {
-        return Err(TlsError::Record("a record longer than TLS allows"));
+        return Err(TlsError::Record(Fault::TooLong));
     }
     let whole = HEADER + payload;
     Ok((bytes.len() >= whole).then_some(whole))
 }
 
 fn length_bytes(length: usize) -> Result<[u8; 2], TlsError> {
-    let length =
-        u16::try_from(length).map_err(|_| TlsError::Record("a record longer than TLS allows"))?;
+    let length = u16::try_from(length).map_err(|_| TlsError::Record(Fault::TooLong))?;
     Ok(length.to_be_bytes())
 }
 

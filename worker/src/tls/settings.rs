@@ -10,6 +10,11 @@ use aws_lc_rs::{
         AES_128_GCM, AES_256_GCM, CHACHA20_POLY1305, TlsProtocolId, TlsRecordSealingKey, UnboundKey,
     },
     hmac,
+    rand::SystemRandom,
+    signature::{
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING,
+        ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    },
 };
 use ipc::{
     Channel,
@@ -41,6 +46,9 @@ const DOWNLOAD_TICKETS: usize = 1;
 /// connections.
 const CONTROL_ALPN: [&[u8]; 1] = [b"ftp"];
 const DATA_ALPN: [&[u8]; 2] = [b"ftp-data", b"ftp"];
+
+/// What stands before the modulus in the DER of an RSA public key of 2048 bits with the exponent 65537.
+const RSA_2048: [u8; 9] = [0x30, 0x82, 1, 10, 2, 0x82, 1, 1, 0];
 
 /// Which way a data connection moves its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +93,9 @@ impl ControlTls {
     /// # Errors
     /// When rustls refuses its own configuration.
     pub fn accept(&self, socket: OwnedFd) -> Result<Handshake, TlsError> {
-        Handshake::new(self.config.clone(), self.notes.clone(), socket)
+        let mut handshake = Handshake::new(self.config.clone(), self.notes.clone(), socket)?;
+        handshake.keep_ticket();
+        Ok(handshake)
     }
 
     /// The resumption entries of the handshake, for the session.
@@ -230,13 +240,38 @@ fn warm_up(provider: &CryptoProvider, verifies: bool) -> Result<(), rustls::Erro
         group.start()?;
     }
     if verifies {
-        let algorithms = provider.signature_verification_algorithms.all;
-        for algorithm in algorithms {
-            // No key and no signature: it is refused, after its tables are made.
-            algorithm.verify_signature(&seed, &seed, &seed).ok();
-        }
+        warm_up_verification(provider);
     }
     Ok(())
+}
+
+/// Has every algorithm that verifies client certificates do so once, for the same reason: with keys
+/// of every kind, because one that cannot be read is refused before the tables are made.
+fn warm_up_verification(provider: &CryptoProvider) {
+    let random = SystemRandom::new();
+    let mut keys: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for curve in [
+        &ECDSA_P256_SHA256_ASN1_SIGNING,
+        &ECDSA_P384_SHA384_ASN1_SIGNING,
+        &ECDSA_P521_SHA512_ASN1_SIGNING,
+    ] {
+        let Ok(key) = EcdsaKeyPair::generate(curve) else { continue };
+        let Ok(signature) = key.sign(&random, b"warm") else { continue };
+        keys.push((key.public_key().as_ref().to_vec(), signature.as_ref().to_vec()));
+    }
+    if let Ok(key) = Ed25519KeyPair::generate() {
+        keys.push((key.public_key().as_ref().to_vec(), key.sign(b"warm").as_ref().to_vec()));
+    }
+    // To make an RSA key takes too long. Any odd number of 2048 bits is one that can be verified
+    // with; that the signature is wrong shows at the end of the work.
+    let modulus = [0xb5; 256];
+    let public = [&RSA_2048[..], &modulus, &[2, 3, 1, 0, 1]].concat();
+    keys.push((public, [0x2f; 256].to_vec()));
+    for algorithm in provider.signature_verification_algorithms.all {
+        for (public, signature) in &keys {
+            algorithm.verify_signature(public, b"warm", signature).ok();
+        }
+    }
 }
 
 fn client_verifier(

@@ -8,17 +8,19 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::{io::Errno, net::Shutdown};
-use rustls::{ExtractedSecrets, kernel::KernelConnection, server::ServerConnectionData};
+use rustls::{
+    ExtractedSecrets, SupportedCipherSuite, kernel::KernelConnection, server::ServerConnectionData,
+};
 
 use super::{
     TlsError,
     buffer::Buffer,
-    record::{ContentType, MAX_PLAIN, MAX_RECORD, OVERHEAD, RecordKey, whole_record},
+    record::{ContentType, Fault, MAX_PLAIN, MAX_RECORD, OVERHEAD, RecordKey, whole_record},
 };
 
-/// Records one key may seal before it is renewed (TLS 1.3) or the connection ends (TLS 1.2): well
-/// below the limit of AES-GCM, 2^24.5 full records (RFC 8446 section 5.5).
-const MAX_RECORDS: u64 = 1 << 23;
+/// So many records before a cipher's limit its key is renewed (TLS 1.3) or the connection ends (TLS
+/// 1.2): room for the KeyUpdate or close_notify that has to be sealed with the old key.
+const LIMIT_MARGIN: u64 = 16;
 
 /// Bytes of a TLS 1.3 KeyUpdate (RFC 8446 section 4.6.3): type, length, and whether the peer is to
 /// do the same.
@@ -30,9 +32,10 @@ const UPDATE_REQUESTED: u8 = 1;
 const WARNING: u8 = 1;
 const FATAL: u8 = 2;
 const CLOSE_NOTIFY: u8 = 0;
-const UNEXPECTED_MESSAGE: u8 = 10;
-const BAD_RECORD_MAC: u8 = 20;
 const USER_CANCELED: u8 = 90;
+
+/// Type of the handshake message that brings a ticket (RFC 8446 section 4.6.1).
+const NEW_SESSION_TICKET: u8 = 4;
 
 /// What one [`Stream::receive`] brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +70,8 @@ pub struct Stream {
     open: RecordKey,
     keys: KernelConnection<ServerConnectionData>,
     tls13: bool,
+    /// Records a key may seal before it is renewed or the connection ends.
+    pub(super) limit: u64,
     input: Buffer,
     output: Buffer,
     plain: Buffer,
@@ -77,6 +82,8 @@ pub struct Stream {
     /// An answer to a KeyUpdate is in `output`: further requests are answered by it as well, so
     /// that a flood of them does not fill the memory.
     updating: bool,
+    /// The last ticket of the handshake, to be sent again: see [`Stream::offer_ticket`].
+    ticket: Option<Vec<u8>>,
 }
 
 impl Stream {
@@ -89,29 +96,55 @@ impl Stream {
         peer_closed: bool,
     ) -> Result<Self, TlsError> {
         let Buffers { input, output, plain } = buffers;
+        let limit = confidentiality_limit(&keys).saturating_sub(LIMIT_MARGIN);
         Ok(Stream {
             socket,
             seal: RecordKey::new(secrets.tx, tls13)?,
             open: RecordKey::new(secrets.rx, tls13)?,
             keys,
             tls13,
+            limit,
             input,
             output,
             plain,
             peer_closed,
             closed: false,
             updating: false,
+            ticket: None,
         })
+    }
+
+    /// Keeps the last ticket that waits to be sent, for [`Stream::offer_ticket`]. Before anything is
+    /// sent, and only for TLS 1.3: TLS 1.2 sends its ticket once.
+    pub(super) fn keep_ticket(&mut self) {
+        if self.tls13 {
+            self.ticket = last_ticket(&mut self.seal, self.output.filled());
+        }
+    }
+
+    /// Queues the last ticket of the handshake once more. OpenSSL uses a TLS 1.3 ticket once where
+    /// its application keeps sessions, as curl does, and an upload's handshake gives no new one; so
+    /// the control connection gives it, which the client reads in any case. It is the same ticket:
+    /// this session takes it again, and it leads to the same key as before.
+    ///
+    /// # Errors
+    /// As [`Stream::seal`].
+    pub fn offer_ticket(&mut self) -> Result<(), TlsError> {
+        let Some(ticket) = self.ticket.take() else { return Ok(()) };
+        let sealed = self.seal_record(ContentType::Handshake, &ticket);
+        self.ticket = Some(ticket);
+        sealed
     }
 
     /// Makes records of `plain`, to be sent by [`Stream::flush`]. Give it what one system call
     /// should send: the output queue grows by as much.
     ///
     /// # Errors
-    /// When a TLS 1.2 connection has carried all it may.
+    /// When a TLS 1.2 connection has carried all it may (256 GiB with AES-GCM; ChaCha20-Poly1305 has
+    /// no such limit).
     pub fn seal(&mut self, plain: &[u8]) -> Result<(), TlsError> {
         for chunk in plain.chunks(MAX_PLAIN) {
-            if self.seal.sequence() >= MAX_RECORDS {
+            if self.seal.sequence() >= self.limit {
                 self.renew()?;
             }
             self.seal_record(ContentType::Data, chunk)?;
@@ -216,6 +249,12 @@ impl Stream {
         if self.peer_closed {
             return Ok(Inbound::Closed);
         }
+        if self.wants_write() {
+            // The client may wait for it before it sends anything: the Finished of a full TLS 1.2
+            // handshake, the answer to a KeyUpdate. A socket that cannot send it will say so when
+            // it is read.
+            drop(self.flush());
+        }
         let room = self.input.room(most.max(MAX_RECORD));
         let got = loop {
             match rustix::io::read(&self.socket, &mut *room) {
@@ -278,7 +317,7 @@ impl Stream {
     /// The only handshake message that is due after a handshake is TLS 1.3's KeyUpdate; there is
     /// no renegotiation.
     fn answer_handshake(&mut self, message: Option<[u8; 5]>) -> Result<(), TlsError> {
-        const UNDUE: TlsError = TlsError::Record("a handshake message that is not due");
+        const UNDUE: TlsError = TlsError::Record(Fault::UndueHandshake);
         let requested = match message {
             Some([kind, l0, l1, l2, requested]) if [kind, l0, l1, l2] == KEY_UPDATE => requested,
             Some(_) | None => return Err(UNDUE),
@@ -297,12 +336,8 @@ impl Stream {
 
     /// Tells the client why the connection ends, without waiting for it.
     fn send_alert(&mut self, error: &TlsError) {
-        let description = match error {
-            TlsError::Record(text) if text.contains("tag is wrong") => BAD_RECORD_MAC,
-            TlsError::Record(_) => UNEXPECTED_MESSAGE,
-            _ => return,
-        };
-        if self.seal_record(ContentType::Alert, &[FATAL, description]).is_ok() {
+        let TlsError::Record(fault) = error else { return };
+        if self.seal_record(ContentType::Alert, &[FATAL, fault.alert()]).is_ok() {
             // The connection has failed already; that the alert cannot be sent changes nothing.
             drop(self.flush());
         }
@@ -330,6 +365,49 @@ impl Stream {
     }
 }
 
+/// The last ticket in the records that wait to be sent, which rustls has sealed with this key.
+fn last_ticket(seal: &mut RecordKey, mut waiting: &[u8]) -> Option<Vec<u8>> {
+    let next = seal.sequence();
+    let mut records = Vec::new();
+    while let Ok(Some(length)) = whole_record(waiting, true) {
+        let (record, rest) = waiting.split_at_checked(length)?;
+        records.push(record);
+        waiting = rest;
+    }
+    let first = next.checked_sub(u64::try_from(records.len()).ok()?)?;
+    seal.go_to(first);
+    let mut ticket = None;
+    for record in records {
+        let mut plain = vec![0; record.len()];
+        if let Ok((ContentType::Handshake, length)) = seal.open(record, &mut plain) {
+            plain.truncate(length);
+            ticket = last_message(&plain).or(ticket);
+        }
+    }
+    seal.go_to(next);
+    ticket
+}
+
+/// The last handshake message of a record, if it brings a ticket.
+fn last_message(mut messages: &[u8]) -> Option<Vec<u8>> {
+    let mut last = None;
+    while let &[kind, high, middle, low, ..] = messages {
+        let length = usize::try_from(u32::from_be_bytes([0, high, middle, low])).ok()?;
+        let (message, rest) = messages.split_at_checked(length.checked_add(4)?)?;
+        last = (kind == NEW_SESSION_TICKET).then(|| message.to_vec());
+        messages = rest;
+    }
+    last
+}
+
+/// How many records a key of the negotiated cipher may seal (RFC 8446 section 5.5).
+fn confidentiality_limit(keys: &KernelConnection<ServerConnectionData>) -> u64 {
+    match keys.negotiated_cipher_suite() {
+        SupportedCipherSuite::Tls13(suite) => suite.common.confidentiality_limit,
+        SupportedCipherSuite::Tls12(suite) => suite.common.confidentiality_limit,
+    }
+}
+
 /// Whether an alert is close_notify; an alert that ends the connection is an error.
 fn is_close(alert: &[u8], tls13: bool) -> Result<bool, TlsError> {
     match *alert {
@@ -337,7 +415,7 @@ fn is_close(alert: &[u8], tls13: bool) -> Result<bool, TlsError> {
         [_, USER_CANCELED] => Ok(false),
         [WARNING, _] if !tls13 => Ok(false),
         [_, description] => Err(TlsError::Alert(description)),
-        _ => Err(TlsError::Record("an ill-formed alert")),
+        _ => Err(TlsError::Record(Fault::IllFormedAlert)),
     }
 }
 

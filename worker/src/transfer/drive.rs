@@ -114,7 +114,11 @@ impl Session<'_> {
                         transfer.stage = Stage::Handshaking(connection);
                         return self.stall_or_wait(transfer, flags, now);
                     }
-                    Moved::Gone => return Advance::End(handshake_failed(connection.failure())),
+                    Moved::Gone => {
+                        let outcome = handshake_failed(connection.failure());
+                        transfer.stage = Stage::Handshaking(connection);
+                        return Advance::End(outcome);
+                    }
                 },
                 Stage::Moving(mut connection) => {
                     let step = match &transfer.job {
@@ -222,8 +226,8 @@ impl Session<'_> {
     ) -> Result<(), SessionError> {
         let complete = outcome == Outcome::Complete;
         let mut tls = false;
-        if let Outcome::NoHandshake(cause) = &outcome {
-            self.events.add(Event::Notice(cause.clone()), &self.channel)?;
+        if let Some(cause) = outcome.tls_failure() {
+            self.events.add(Event::Notice(format!("data connection: {cause}")), &self.channel)?;
         }
         match transfer.stage {
             Stage::Accepting => {
@@ -241,10 +245,11 @@ impl Session<'_> {
             | Stage::Moving(connection)
             | Stage::Closing(connection) => {
                 tls = connection.is_tls();
-                if complete {
-                    self.part_with(connection);
-                } else {
-                    connection.reset();
+                match outcome {
+                    Outcome::Complete => self.part_with(connection),
+                    // An alert and FIN have been sent; a reset could overtake them.
+                    Outcome::NoHandshake(_) | Outcome::NotResumed => drop(connection),
+                    _ => connection.reset(),
                 }
             }
         }
@@ -270,8 +275,8 @@ impl Session<'_> {
 fn handshake_failed(failure: Option<&TlsError>) -> Outcome {
     match failure {
         Some(TlsError::NotResumed) => Outcome::NotResumed,
-        Some(error) => Outcome::NoHandshake(format!("data connection: {error}")),
-        None => Outcome::NoHandshake("data connection: no TLS handshake".into()),
+        Some(error) => Outcome::NoHandshake(error.to_string()),
+        None => Outcome::NoHandshake("no TLS handshake".into()),
     }
 }
 
@@ -279,6 +284,10 @@ fn handshake_failed(failure: Option<&TlsError>) -> Outcome {
 fn cut_short(outcome: Outcome, connection: &DataConnection) -> Outcome {
     match (outcome, connection.failure()) {
         (Outcome::Gone, Some(TlsError::Truncated)) => Outcome::Truncated,
+        // A socket that failed is a client that has gone, as it is without TLS.
+        (Outcome::Gone, Some(error)) if !matches!(error, TlsError::System(_)) => {
+            Outcome::TlsBroken(error.to_string())
+        }
         (outcome, _) => outcome,
     }
 }

@@ -1,6 +1,6 @@
 //! Why a transfer ended, and what the client is told.
 
-use crate::{files::FileError, ftp::reply::Reply, session::NoConnection};
+use crate::{files::FileError, ftp::reply::Reply, session::NoConnection, tls::TlsError};
 
 /// Why a transfer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,29 @@ pub enum Outcome {
     NotResumed,
     /// The upload ended without close_notify.
     Truncated,
+    /// The client broke the TLS protocol, or sent an alert, and which, for the log.
+    TlsBroken(String),
+}
+
+impl Outcome {
+    /// What went wrong with TLS, for the log: the reply says less.
+    pub(crate) fn tls_failure(&self) -> Option<String> {
+        match self {
+            Outcome::NoHandshake(cause) | Outcome::TlsBroken(cause) => Some(cause.clone()),
+            Outcome::NotResumed => Some(TlsError::NotResumed.to_string()),
+            Outcome::Truncated => Some(TlsError::Truncated.to_string()),
+            Outcome::Complete
+            | Outcome::Aborted
+            | Outcome::NoConnection(_)
+            | Outcome::NotConnected
+            | Outcome::Gone
+            | Outcome::Stalled
+            | Outcome::File(_)
+            | Outcome::Shrunk
+            | Outcome::TooManyEntries
+            | Outcome::TooLarge => None,
+        }
+    }
 }
 
 /// The reply to a transfer that did not complete. `name` is what the client called the file.
@@ -50,5 +73,6 @@ pub(crate) fn ended(outcome: &Outcome, name: &[u8]) -> Reply {
         Outcome::NoHandshake(_) => Reply::DATA_TLS_FAILED,
         Outcome::NotResumed => Reply::DATA_TLS_NOT_RESUMED,
         Outcome::Truncated => Reply::UPLOAD_TRUNCATED,
+        Outcome::TlsBroken(_) => Reply::DATA_TLS_BROKEN,
     }
 }

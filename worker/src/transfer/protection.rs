@@ -87,7 +87,7 @@ impl Session<'_> {
         let buffers = std::mem::take(&mut protection.buffers);
         match protection.tls.accept(socket, direction) {
             Ok(handshake) => Ok(DataConnection::protected(handshake.with_buffers(buffers))),
-            Err(error) => Err(Outcome::NoHandshake(format!("data connection: {error}"))),
+            Err(error) => Err(Outcome::NoHandshake(error.to_string())),
         }
     }
 

@@ -6,15 +6,20 @@ use super::{
     number,
 };
 
-/// What AUTH asks for: TLS, whatever it is called.
+/// What AUTH asks for: TLS.
 ///
 /// # Errors
 /// `NotImplemented` for another mechanism (RFC 4217 section 4).
 pub fn mechanism(argument: &[u8]) -> Argument<()> {
     let name = argument.trim_ascii();
-    if [b"TLS".as_slice(), b"TLS-C", b"SSL", b"TLS-P"].iter().any(|n| n.eq_ignore_ascii_case(name))
-    {
+    let is_one_of =
+        |names: [&str; 2]| names.iter().any(|n| n.as_bytes().eq_ignore_ascii_case(name));
+    if is_one_of(["TLS", "TLS-C"]) {
         Ok(())
+    } else if is_one_of(["SSL", "TLS-P"]) {
+        // In the drafts before RFC 4217 these protect data connections without a word of PROT; a
+        // client that means that must not find its files in the clear.
+        Err(NotImplemented("AUTH SSL is of an old draft: AUTH TLS, then PBSZ 0 and PROT P."))
     } else {
         Err(NotImplemented("Only AUTH TLS is implemented."))
     }
@@ -68,7 +73,10 @@ mod tests {
         assert_eq!(protection_level(b"p"), Ok(ProtectionLevel::Private));
         assert_eq!(protection_level(b"S"), Ok(ProtectionLevel::NotSupported));
         assert!(matches!(protection_level(b"X"), Err(NotImplemented(_))));
-        assert!(mechanism(b"tls").is_ok() && mechanism(b"GSSAPI").is_err());
+        assert!(mechanism(b"tls").is_ok() && mechanism(b"TLS-C").is_ok());
+        for refused in [b"SSL".as_slice(), b"tls-p", b"GSSAPI", b""] {
+            assert!(matches!(mechanism(refused), Err(NotImplemented(_))));
+        }
         assert!(buffer_size(b"0").is_ok() && syntax(buffer_size(b"4294967296")));
     }
 }

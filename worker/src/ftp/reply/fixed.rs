@@ -62,6 +62,7 @@ impl Reply {
     pub const CLIENT_DID_NOT_CONNECT: Reply = Reply::fixed(425, "The data connection was not made in time.");
     pub const HELPER_GONE: Reply = Reply::fixed(425, "Data connections are not available at the moment; try again.");
     pub const DATA_TLS_FAILED: Reply = Reply::fixed(425, "The TLS handshake of the data connection failed.");
+    pub const DATA_TLS_BROKEN: Reply = Reply::fixed(426, "The TLS of the data connection broke; the transfer is incomplete.");
     pub const DATA_TLS_NOT_RESUMED: Reply = Reply::fixed(522, "The data connection must resume the TLS session of the control connection.");
     pub const TRANSFER_ABORTED: Reply = Reply::fixed(426, "Transfer aborted.");
     pub const CLIENT_CLOSED_DATA: Reply = Reply::fixed(426, "The data connection was closed before the end.");
