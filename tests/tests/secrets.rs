@@ -13,7 +13,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// Everything a process can read of its own memory.
-fn memory_of(pid: i32) -> Vec<u8> {
+pub fn memory_of(pid: i32) -> Vec<u8> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let mut memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
     let mut all = Vec::new();

@@ -7,6 +7,9 @@ mod clients;
 mod commands;
 mod example_configuration;
 mod first_light;
+mod ftps_attacks;
+mod ftps_clients;
+mod ftps_keys;
 mod hardened_hosts;
 mod hostile_workers;
 mod i2ftp;
@@ -45,6 +48,9 @@ fn main() {
         example_configuration::tests(),
         first_light::tests(),
         hardened_hosts::tests(),
+        ftps_attacks::tests(),
+        ftps_clients::tests(),
+        ftps_keys::tests(),
         hostile_workers::tests(),
         i2ftp::tests(),
         i2ftp_operator::tests(),

@@ -23,9 +23,21 @@ impl Reply {
     }
 }
 
+/// What a control connection may be made of: TCP, or TLS over it.
+pub trait Transport: Read + Write {
+    /// The socket beneath.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Transport for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
 /// The control connection of a test client.
-pub struct ControlConnection {
-    reader: BufReader<TcpStream>,
+pub struct ControlConnection<S = TcpStream> {
+    reader: BufReader<S>,
 }
 
 impl ControlConnection {
@@ -44,7 +56,7 @@ impl ControlConnection {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        ControlConnection { reader: BufReader::new(stream) }
+        ControlConnection::over(stream)
     }
 
     /// Connects, is greeted and logs in.
@@ -56,9 +68,34 @@ impl ControlConnection {
         control
     }
 
+    /// Gives a data connection the timeouts of a test.
+    pub fn data(stream: TcpStream) -> TcpStream {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+}
+
+impl<S: Transport> ControlConnection<S> {
+    /// A control connection over what has its timeouts already.
+    pub fn over(transport: S) -> ControlConnection<S> {
+        ControlConnection { reader: BufReader::new(transport) }
+    }
+
     /// The socket.
     pub fn stream(&self) -> &TcpStream {
-        self.reader.get_ref()
+        self.reader.get_ref().tcp()
+    }
+
+    /// What the connection is made of; nothing that was received may be waiting.
+    pub fn into_transport(self) -> S {
+        assert!(self.reader.buffer().is_empty(), "something was received and not read");
+        self.reader.into_inner()
+    }
+
+    /// What the connection is made of.
+    pub fn transport(&mut self) -> &mut S {
+        self.reader.get_mut()
     }
 
     /// Sends bytes as they are.
@@ -126,7 +163,8 @@ impl ControlConnection {
         let port = text.split("|||").nth(1).and_then(|rest| rest.split('|').next());
         let port: u16 = port.and_then(|p| p.parse().ok()).unwrap_or_else(|| panic!("{text}"));
         let server = self.stream().peer_addr().unwrap().ip();
-        Self::data(TcpStream::connect_timeout(&SocketAddr::new(server, port), PATIENCE).unwrap())
+        let address = SocketAddr::new(server, port);
+        ControlConnection::data(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
     }
 
     /// Announces an active data connection by EPRT, on the address of the control connection.
@@ -137,13 +175,6 @@ impl ControlConnection {
         let family = if own.is_ipv4() { 1 } else { 2 };
         self.command(&format!("EPRT |{family}|{own}|{port}|"), 200);
         listener
-    }
-
-    /// Gives a data connection the timeouts of a test.
-    pub fn data(stream: TcpStream) -> TcpStream {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream
     }
 
     /// Downloads by a passive data connection; the command may be RETR or a listing.

@@ -1,6 +1,7 @@
 //! What every test needs: a running server, a client on the wire, a look at the processes.
 
 mod account;
+mod certificate;
 mod control_connection;
 mod i2ftp;
 mod namespace;
@@ -8,6 +9,7 @@ mod process;
 mod second_factor;
 mod server;
 mod settings;
+mod tls;
 mod transcript;
 mod trial;
 
@@ -17,7 +19,8 @@ use std::{
 };
 
 pub use account::Account;
-pub use control_connection::{ControlConnection, Reply, connect_from};
+pub use certificate::{Authority, KeyPair};
+pub use control_connection::{ControlConnection, Reply, Transport, connect_from};
 pub use i2ftp::{
     I2ftpClient, I2ftpReply, I2ftpServer, KEY_HEX as I2FTP_KEY_HEX, key as i2ftp_key,
     now as i2ftp_now,
@@ -27,6 +30,7 @@ pub use process::Process;
 pub use second_factor::one_time_code;
 pub use server::Server;
 pub use settings::Settings;
+pub use tls::{FtpsClient, TlsClient, TlsStream, TlsVersion};
 pub use transcript::{Answered, Transcript, fits};
 pub use trial::{needing_program, needs_ipv6, needs_program, needs_root, test};
 

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -17,7 +17,7 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Account, ControlConnection, Process, Settings, dist, eventually};
+use super::{Account, ControlConnection, KeyPair, Process, Settings, dist, eventually};
 
 /// First uid that is given to an account under test; nobody on the machine has it.
 const FIRST_UID: u32 = 20_001;
@@ -60,6 +60,27 @@ impl Server {
     pub fn with(mut self, key: &str, value: &str) -> Server {
         self.settings.set(key, value);
         self
+    }
+
+    /// TLS, with a certificate for `localhost` and 127.0.0.1.
+    pub fn with_tls(self) -> Server {
+        let names = ["localhost", "127.0.0.1"];
+        let pair = KeyPair::for_server(self.scratch.path(), "server", &names);
+        self.with_certificates(&[&pair])
+    }
+
+    /// TLS with these certificates, the default first.
+    pub fn with_certificates(self, pairs: &[&KeyPair]) -> Server {
+        let list = |texts: Vec<String>| format!("[{}]", texts.join(", "));
+        let certificates = pairs.iter().map(|pair| pair.certificate_toml()).collect();
+        let keys = pairs.iter().map(|pair| pair.key_toml()).collect();
+        self.with("tls.certificate", &list(certificates)).with("tls.private_key", &list(keys))
+    }
+
+    /// TLS from the first byte as well, on a port of its own: see [`Server::implicit_address`].
+    pub fn with_implicit_tls(self) -> Server {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        self.with_tls().with("tls.implicit_port", &free.to_string())
     }
 
     /// Adds an account with `bulkhead user add` and these further arguments, such as `--read-only`.
@@ -137,6 +158,13 @@ impl Server {
     /// Where the server listens; the first address when there are several.
     pub fn address(&self) -> SocketAddr {
         self.address.unwrap()
+    }
+
+    /// Where the server speaks TLS from the first byte: behind the port of FTP.
+    pub fn implicit_address(&self) -> SocketAddr {
+        let serving = self.events("serving");
+        let listening = serving.last().unwrap().get("listening").unwrap().as_str().unwrap();
+        listening.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     /// The account of a name.
