@@ -256,13 +256,16 @@ fn renewed_unresumed() {
     assert!(server.events("violation").is_empty());
 }
 
+/// Makes a pair of files unusable.
+type Spoil = fn(&Path);
+
 fn bad_renewal() {
     let server = Server::new().with_tls().with_account("alice", &[]).run();
     let place = server.scratch.path();
     let good = shown(&server, "localhost");
     let key = place.join("server-key.pem");
     let names = ["localhost"];
-    let spoil: [(&str, fn(&Path)); 4] = [
+    let spoil: [(&str, Spoil); 4] = [
         ("has expired", |place| drop(KeyPair::expired(place, "server", &["localhost"]))),
         ("no private key in it", |place| {
             KeyPair::for_server(place, "server", &["localhost"]);
