@@ -1,6 +1,7 @@
 //! What must hold for every input, whatever a client sends. Each function takes bytes, and panics
 //! when its invariant is broken. The fuzz targets call them with what the fuzzer makes up; the
-//! bounded property tests (`worker/tests/properties.rs`) call the same ones in every test run.
+//! bounded property tests (`worker/tests/properties.rs`, and `bounded` for those of the other
+//! crates) call the same ones in every test run.
 
 use ipc::account::Rights;
 use worker::{
@@ -286,11 +287,11 @@ pub fn ascii_conversion(data: &[u8]) {
     }
 }
 
-/// Panics when it is broken.
-pub type Invariant = fn(&[u8]);
+/// The name of a fuzz target, and its invariant.
+pub type Named = (&'static str, fn(&[u8]));
 
 /// Every invariant by the name of its fuzz target.
-pub const ALL: [(&str, Invariant); 8] = [
+pub const ALL: [Named; 8] = [
     ("line_reader", line_reader),
     ("handover", handover),
     ("grammar", grammar),

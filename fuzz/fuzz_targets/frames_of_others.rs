@@ -1,0 +1,4 @@
+#![no_main]
+//! See `frames::frames_of_others`.
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bulkhead_fuzz::frames::frames_of_others(data));
