@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     compile, landlock_rules,
-    model::{Answer, Policy, Style},
+    model::{Answer, IdentityKind, Policy, Style},
     role::{Features, Role},
     syscalls,
 };
@@ -15,6 +15,7 @@ pub fn source(role: Role) -> &'static str {
         Role::Supervisor => include_str!("../roles/supervisor.toml"),
         Role::Keeper => include_str!("../roles/keeper.toml"),
         Role::Authenticator => include_str!("../roles/authenticator.toml"),
+        Role::PamAuthenticator => include_str!("../roles/pam-authenticator.toml"),
         Role::Helper => include_str!("../roles/helper.toml"),
         Role::Gate => include_str!("../roles/gate.toml"),
         Role::Relay => include_str!("../roles/relay.toml"),
@@ -56,6 +57,7 @@ fn translated(role: Role) -> &'static [u8] {
         Role::Supervisor => embedded!("supervisor"),
         Role::Keeper => embedded!("keeper"),
         Role::Authenticator => embedded!("authenticator"),
+        Role::PamAuthenticator => embedded!("pam-authenticator"),
         Role::Helper => embedded!("helper"),
         Role::Gate => embedded!("gate"),
         Role::Relay => embedded!("relay"),
@@ -102,7 +104,8 @@ pub fn parse(role: Role, text: &str) -> Result<Policy, PolicyError> {
         if landlock_rules::file_right(&allowed.right).is_none() {
             return Err(wrong(&allowed.right, "there is no such Landlock right"));
         }
-        if allowed.needs.is_empty() {
+        // What an account may do hangs on its rights; other roles have no account.
+        if allowed.needs.is_empty() && policy.identity.is == IdentityKind::Account {
             return Err(wrong(&allowed.right, "a right on files needs a feature to hang on"));
         }
     }

@@ -146,18 +146,19 @@ pub struct Landlock {
     pub network: Setting<bool>,
     /// Signals and abstract Unix sockets beyond the sandbox.
     pub scopes: Setting<bool>,
-    /// Rights on files that remain beneath the account's root.
+    /// Rights on files that remain beneath the root that the process was given.
     #[serde(default, rename = "allow")]
     pub allowed: Vec<FileRight>,
 }
 
-/// A Landlock right that remains beneath the account's root.
+/// A Landlock right that remains beneath the root: an account's, or the state directory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileRight {
     /// Its name, as linux/landlock.h writes it behind `LANDLOCK_ACCESS_FS_`, in small letters.
     pub right: String,
-    /// It remains if any of these features is on.
+    /// It remains if any of these features is on. None: always; a session's right has one.
+    #[serde(default)]
     pub needs: Vec<Feature>,
     /// The reason.
     pub why: String,
@@ -233,7 +234,7 @@ impl Syscall {
 impl FileRight {
     /// Whether the right remains with these features.
     pub fn applies(&self, features: Features) -> bool {
-        self.needs.iter().any(|f| features.has(*f))
+        self.needs.is_empty() || self.needs.iter().any(|f| features.has(*f))
     }
 }
 

@@ -13,8 +13,11 @@ pub enum Role {
     Supervisor,
     /// Holds the TLS private keys and signs.
     Keeper,
-    /// Judges one attempt to log in.
+    /// Judges one attempt to log in, by the account file.
     Authenticator,
+    /// Judges one attempt to log in, by PAM or the account file.
+    #[serde(rename = "pam-authenticator")]
+    PamAuthenticator,
     /// Makes data connections.
     Helper,
     /// Serves a client before its login.
@@ -27,10 +30,11 @@ pub enum Role {
 
 impl Role {
     /// All roles, the most privileged first.
-    pub const ALL: [Role; 7] = [
+    pub const ALL: [Role; 8] = [
         Role::Supervisor,
         Role::Keeper,
         Role::Authenticator,
+        Role::PamAuthenticator,
         Role::Helper,
         Role::Gate,
         Role::Relay,
@@ -43,6 +47,7 @@ impl Role {
             Role::Supervisor => "supervisor",
             Role::Keeper => "keeper",
             Role::Authenticator => "authenticator",
+            Role::PamAuthenticator => "pam-authenticator",
             Role::Helper => "helper",
             Role::Gate => "gate",
             Role::Relay => "relay",

@@ -37,6 +37,7 @@ fn the_numbers_of_allowed_system_calls_stay_at_or_under_the_goals() {
         (Role::Relay, Features::all(), 10),
         (Role::Keeper, Features::all(), 12),
         (Role::Helper, Features::all(), 18),
+        (Role::Authenticator, Features::all(), 18),
         (Role::Session, read_only(), 28),
         (Role::Session, Features::all(), 36),
     ] {
@@ -100,13 +101,25 @@ fn dangerous_calls_are_in_no_allow_list_but_the_helpers_own() {
 fn the_roles_that_face_clients_name_what_is_allowed() {
     for role in Role::ALL {
         let policy = policy_of(role).unwrap();
-        let trusted = matches!(role, Role::Supervisor | Role::Authenticator);
+        let trusted = matches!(role, Role::Supervisor | Role::PamAuthenticator);
+        let root = trusted || role == Role::Authenticator;
         assert_eq!(policy.seccomp.style == Style::Deny, trusted, "{role}");
-        assert_eq!(policy.identity.is == IdentityKind::Root, trusted, "{role}");
+        assert_eq!(policy.identity.is == IdentityKind::Root, root, "{role}");
         assert!(policy.process.no_new_privs.is, "{role}");
         assert!(!policy.process.dumpable.is, "{role}");
         assert_eq!(policy.process.dies_with_parent.is, role != Role::Supervisor, "{role}");
     }
+}
+
+#[test]
+fn an_authenticator_of_the_account_file_can_do_nothing_but_judge() {
+    let calls = calls(Role::Authenticator, Features::all());
+    for name in ["recvmsg", "socket", "connect", "execve", "clone", "kill", "ptrace", "setuid"] {
+        assert!(!calls.contains(&name), "{name}");
+    }
+    let policy = policy_of(Role::Authenticator).unwrap();
+    assert!(policy.landlock.files.is && policy.landlock.network.is && policy.landlock.scopes.is);
+    assert!(!policy.landlock.allowed.iter().any(|allowed| allowed.right == "execute"));
 }
 
 #[test]
@@ -115,7 +128,7 @@ fn capabilities_are_those_of_the_design() {
         let policy = policy_of(role).unwrap();
         policy.capabilities.into_iter().map(|c| c.name).collect()
     };
-    for role in [Role::Keeper, Role::Gate, Role::Relay, Role::Session] {
+    for role in [Role::Keeper, Role::Authenticator, Role::Gate, Role::Relay, Role::Session] {
         assert!(held(role).is_empty(), "{role}");
     }
     assert_eq!(held(Role::Helper), ["NET_BIND_SERVICE"]);

@@ -17,6 +17,7 @@ use ipc::{
     account::{Account, SessionId},
     bounded::Bytes,
     gate::{AuthResult, GateClosed, GateToSupervisor, Protection, Service, SupervisorToGate},
+    process::SandboxReport,
     session::SupervisorToSession,
 };
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -84,12 +85,14 @@ pub struct Relay {
     pub child: Child,
     /// Its channel: nothing is said on it any longer but last words.
     pub channel: GateChannel,
+    /// What it raised as a gate.
+    pub report: SandboxReport,
 }
 
 /// How a gate's part of a connection ended.
 enum GateEnd {
     /// Logged in: the session has the control connection. The gate stays if it is a relay.
-    LoggedIn(Box<ReadySession>, Account, Option<Relay>),
+    LoggedIn(Box<ReadySession>, Account, Option<Box<Relay>>),
     /// Over, with the reason for the log.
     Over(String),
 }
@@ -145,6 +148,7 @@ async fn with_gate(
     match gate_part(connection, gate, control, orders).await {
         GateEnd::Over(reason) => reason,
         GateEnd::LoggedIn(ready, account, relay) => {
+            let relay = relay.map(|relay| *relay);
             serving::serve(connection, *ready, &account, relay, orders).await
         }
     }
@@ -157,11 +161,14 @@ async fn gate_part(
     control: OwnedFd,
     orders: &mut UnboundedReceiver<Order>,
 ) -> GateEnd {
-    let ReadyGate { mut child, channel, .. } = gate;
+    let ReadyGate { mut child, channel, report, .. } = gate;
+    let row = connection.server.gate_row(child.pid(), Some(connection.session), report.clone());
+    let listed = connection.server.processes.list(vec![row]);
     let end = talk_to_gate(connection, &channel, control, orders).await;
+    drop(listed);
     match end {
         Ok((ready, account, true)) => {
-            GateEnd::LoggedIn(ready, account, Some(Relay { child, channel }))
+            GateEnd::LoggedIn(ready, account, Some(Box::new(Relay { child, channel, report })))
         }
         Ok((ready, account, false)) => {
             drop(channel);

@@ -13,7 +13,7 @@ use ipc::{
     account::{Account, Identity, SessionId},
     gate::{GateSettings, GateTls},
     operator::{KickTarget, ProcessRow, Status},
-    process::Confinement,
+    process::{Confinement, SandboxReport},
     session::{SessionTls, TicketAnswer},
 };
 
@@ -364,6 +364,24 @@ impl Server {
         *self.listening.borrow_mut() = places;
     }
 
+    /// A gate, for `bulkhead policy verify`.
+    pub fn gate_row(
+        &self,
+        pid: u32,
+        session: Option<SessionId>,
+        report: SandboxReport,
+    ) -> ProcessRow {
+        let gate = &self.config().identities.gate;
+        ProcessRow {
+            role: "gate".into(),
+            pid,
+            session,
+            identity: self.privileged.then_some((gate.uid, gate.gid)),
+            report: Some(report),
+            features: Vec::new(),
+        }
+    }
+
     /// Every process of the server, for `bulkhead policy verify`.
     pub fn process_rows(&self) -> Vec<ProcessRow> {
         let config = self.config();
@@ -383,7 +401,7 @@ impl Server {
             rows.push(own("keeper", pid, Some(&config.identities.keeper), Some(report)));
         }
         for (pid, report) in self.pool.reports() {
-            rows.push(own("gate", pid, Some(&config.identities.gate), Some(report)));
+            rows.push(self.gate_row(pid, None, report));
         }
         rows.extend(self.processes.rows());
         rows

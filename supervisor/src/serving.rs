@@ -49,14 +49,9 @@ pub async fn serve(
         features: account.rights.names().map(str::to_owned).collect(),
     }];
     if let Some(relay) = &relay {
-        rows.push(ProcessRow {
-            role: "relay".into(),
-            pid: relay.child.pid(),
-            session: Some(connection.session),
-            identity: None,
-            report: None,
-            features: Vec::new(),
-        });
+        let (pid, report) = (relay.child.pid(), relay.report.clone());
+        let gate = server.gate_row(pid, Some(connection.session), report);
+        rows.push(ProcessRow { role: "relay".into(), ..gate });
     }
     let _listed = server.processes.list(rows);
     server.counters.login();
@@ -83,7 +78,7 @@ pub async fn serve(
 /// The relay ends by itself once the session's side is closed. One that had to be killed, or that
 /// was stopped, is a log line.
 async fn end_relay(connection: &Connection, account: &Account, relay: Relay) {
-    let Relay { mut child, channel } = relay;
+    let Relay { mut child, channel, .. } = relay;
     let ended = child.wait_or_kill(RELAY_PATIENCE).await;
     if ended != Ended::Exited(0) {
         let error = match channel.recv().await {

@@ -46,7 +46,9 @@ fn process_of(server: &Server, role: Role) -> Process {
         Role::Helper => "bulkhead-helper",
         Role::Gate => "gate",
         Role::Session => "session",
-        Role::Keeper | Role::Authenticator | Role::Relay => panic!("{role:?} is not live here"),
+        Role::Keeper | Role::Authenticator | Role::PamAuthenticator | Role::Relay => {
+            panic!("{role:?} is not live here")
+        }
     };
     eventually(&format!("a {word}"), || server.processes_of(word).pop())
 }

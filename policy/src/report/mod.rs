@@ -48,7 +48,8 @@ pub fn goal(role: Role, features: Features) -> Option<usize> {
         Role::Helper => Some(18),
         Role::Session if features == read_only_features() => Some(28),
         Role::Session => Some(36),
-        Role::Supervisor | Role::Authenticator => None,
+        Role::Authenticator => Some(18),
+        Role::Supervisor | Role::PamAuthenticator => None,
     }
 }
 

@@ -22,6 +22,8 @@ use crate::{PROBE, PROBE_UID, VICTIM, world::Files};
 pub enum Column {
     /// The keeper.
     Keeper,
+    /// The authenticator of a server without PAM; it stays root.
+    Authenticator,
     /// The helper.
     Helper,
     /// The gate, with TLS.
@@ -32,6 +34,8 @@ pub enum Column {
     ReadOnly,
     /// A session that may do everything.
     Writing,
+    /// As `Writing`, for I2FTP: without TLS.
+    I2ftp,
     /// As `ReadOnly`, of a server that runs unprivileged: Landlock without a change of root.
     RootlessReadOnly,
     /// As `Writing`, of a server that runs unprivileged.
@@ -44,11 +48,13 @@ impl fmt::Display for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Column::Keeper => "keeper",
+            Column::Authenticator => "authenticator",
             Column::Helper => "helper",
             Column::Gate => "gate",
             Column::Relay => "relay",
             Column::ReadOnly => "session, read-only",
             Column::Writing => "session, writing",
+            Column::I2ftp => "session, I2FTP",
             Column::RootlessReadOnly => "rootless session, read-only",
             Column::RootlessWriting => "rootless session, writing",
             Column::Naked => "no sandbox",
@@ -96,35 +102,41 @@ const REFUSALS: [Errno; 7] = [
     Errno::ENOTDIR,
 ];
 
+/// What no layer stops where there is no change of root.
+const FACTS: &str = "stat a file outside with statx";
+
+/// What an authenticator may do: it has no change of root, and it locks the file of used codes.
+const AUTHENTICATOR: [&str; 2] = [FACTS, "lock a file"];
+
 /// What a rootless server cannot stop: without privilege there is no change of root, and Landlock
-/// has no right for looking at a name, nor for the times of files of the same uid.
-const ROOTLESS: [&str; 3] = [
-    "stat a file outside with statx",
-    "read a link outside with readlinkat",
-    "change times outside with utimensat",
-];
+/// has no right for looking at a name.
+const ROOTLESS: [&str; 3] =
+    [FACTS, "read a link outside with readlinkat", "change times outside with utimensat"];
 
 impl Column {
     /// The columns whose attempts must all be denied.
-    pub const ALL: [Column; 8] = [
+    pub const ALL: [Column; 10] = [
         Column::Keeper,
+        Column::Authenticator,
         Column::Helper,
         Column::Gate,
         Column::Relay,
         Column::ReadOnly,
         Column::Writing,
+        Column::I2ftp,
         Column::RootlessReadOnly,
         Column::RootlessWriting,
     ];
 
     /// Whether an outcome means that the attempt was denied.
     pub fn denies(self, attempt: &str, outcome: &Outcome) -> bool {
-        let session = self.arguments()[0] == "session";
+        let opens = matches!(self.arguments()[0], "session" | "authenticator");
         match outcome {
             Outcome::Trapped => true,
-            Outcome::Errno(errno) if session => REFUSALS.contains(&Errno::from_raw(*errno)),
+            Outcome::Errno(errno) if opens => REFUSALS.contains(&Errno::from_raw(*errno)),
             // A helper has no control connection and no listener to misuse.
             Outcome::Errno(errno) if self == Column::Helper => *errno == Errno::EBADF as i32,
+            Outcome::Done if self == Column::Authenticator => AUTHENTICATOR.contains(&attempt),
             Outcome::Done => self.rootless() && ROOTLESS.contains(&attempt),
             Outcome::Errno(_) | Outcome::Other(_) => false,
         }
@@ -133,13 +145,15 @@ impl Column {
     /// Whether its sessions have no privilege to change the root with.
     fn rootless(self) -> bool {
         let session = self.arguments()[0] == "session";
-        session && (!is_root() || !matches!(self, Column::ReadOnly | Column::Writing))
+        let privileged = matches!(self, Column::ReadOnly | Column::Writing | Column::I2ftp);
+        session && (!is_root() || !privileged)
     }
 
     /// Role and features, as the probe takes them.
     fn arguments(self) -> [&'static str; 2] {
         match self {
             Column::Keeper => ["keeper", ""],
+            Column::Authenticator => ["authenticator", ""],
             Column::Helper => ["helper", ""],
             Column::Gate => ["gate", "tls"],
             Column::Relay => ["relay", "tls"],
@@ -148,6 +162,10 @@ impl Column {
                 "session",
                 "list,read,write,append,overwrite,delete,rename,mkdir,rmdir,chmod,symlink,tls,\
                  atomic-uploads,sync-uploads,i2ftp",
+            ],
+            Column::I2ftp => [
+                "session",
+                "list,read,write,append,overwrite,delete,rename,mkdir,rmdir,chmod,symlink,i2ftp",
             ],
             Column::Naked => ["-", ""],
         }
@@ -175,7 +193,8 @@ pub struct Runner {
 impl Runner {
     /// Makes the files and starts the victim.
     pub fn new(column: Column) -> io::Result<Runner> {
-        let uid = (is_root() && column != Column::Naked).then_some(PROBE_UID);
+        let stays_root = matches!(column, Column::Naked | Column::Authenticator);
+        let uid = (is_root() && !stays_root).then_some(PROBE_UID);
         let files = Files::new(uid)?;
         let mut command = Command::new("/proc/self/exe");
         command.arg(VICTIM).stdin(Stdio::piped()).env_clear().current_dir("/");

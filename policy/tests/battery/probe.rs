@@ -56,9 +56,13 @@ fn world(
     let text = |e: io::Error| e.to_string();
     let victim = victim.ok_or("no victim")?;
     let (control, listener) = match role {
-        Some(Role::Keeper | Role::Helper | Role::Supervisor | Role::Authenticator) => {
-            (u64::MAX, u64::MAX)
-        }
+        Some(
+            Role::Keeper
+            | Role::Helper
+            | Role::Supervisor
+            | Role::Authenticator
+            | Role::PamAuthenticator,
+        ) => (u64::MAX, u64::MAX),
         Some(Role::Gate | Role::Relay | Role::Session) | None => sockets().map_err(text)?,
     };
     ipc::last_words::install(0).map_err(text)?;
@@ -98,7 +102,7 @@ fn lock_down(
     let text = |f: ipc::process::LockdownFailure| format!("{}: {}", f.layer, f.reason);
     // A relay is a gate first, whose list its own narrows.
     let first = if role == Role::Relay { Role::Gate } else { role };
-    let root = (role == Role::Session).then_some(path);
+    let root = matches!(role, Role::Session | Role::Authenticator).then_some(path);
     let locked = policy::lockdown(first, &confinement, features, root).map_err(text)?;
     if role == Role::Relay {
         policy::narrow(Role::Relay, &locked).map_err(text)?;

@@ -89,15 +89,18 @@ fn confined(table: &mut Table) {
 
 /// Roles with a list of forbidden calls.
 fn trusted(table: &mut Table) {
-    for role in [Role::Supervisor, Role::Authenticator] {
+    for role in [Role::Supervisor, Role::PamAuthenticator] {
         table.add_as_root(role, "pam", "openat", Done);
         table.add_as_root(role, "pam", "spawn", Done);
         table.add_as_root(role, "pam", "unshare", PERM);
         table.add_as_root(role, "pam", "mount", PERM);
         table.add_as_root(role, "pam", "ptrace others", PERM);
     }
-    table.add_as_root(Role::Authenticator, READ_ONLY, "spawn", PERM);
-    table.add_as_root(Role::Authenticator, READ_ONLY, "socket inet", PERM);
+    let role = Role::Authenticator;
+    table.add_as_root(role, "", "spawn", Trapped("rt_sigprocmask"));
+    table.add_as_root(role, "", "socket inet", Trapped("socket"));
+    table.add_as_root(role, "", "map executable", Trapped("mmap"));
+    table.add_as_root(role, "", "kill", Trapped("kill"));
 }
 
 /// Landlock and the rights of an account.

@@ -7,7 +7,7 @@
     reason = "a verdict is made once in the life of this process; `?` carries the refusals"
 )]
 
-use std::net::IpAddr;
+use std::{cell::Cell, fs::File, io, net::IpAddr};
 
 use ipc::{
     account::{Account, TlsDemand},
@@ -27,6 +27,8 @@ use super::{
 pub struct Circumstances<'a> {
     /// What the configuration says.
     pub settings: &'a AuthSettings,
+    /// The account file, opened (or not) before the lockdown; taken by the first who reads it.
+    pub account_file: Cell<Option<io::Result<File>>>,
     /// The client's address.
     pub client: IpAddr,
     /// Whether the control connection is TLS.
@@ -347,7 +349,9 @@ impl Circumstances<'_> {
     /// The account file. One that is not there yet is an empty one: with PAM there need be none.
     fn store(&self) -> Result<Store, Verdict> {
         let AuthSettings { users_file, state_directory, .. } = self.settings;
-        let (store, warning) = last_good::load(users_file, state_directory).map_err(broken)?;
+        let opened = self.account_file.take().unwrap_or_else(|| File::open(users_file));
+        let (store, warning) =
+            last_good::load(users_file, opened, state_directory).map_err(broken)?;
         if let Some(warning) = warning {
             (self.warn)(warning);
         }
@@ -419,6 +423,7 @@ mod tests {
             pam_rights: ipc::account::Rights::READ_ONLY,
         };
         let circumstances = Circumstances {
+            account_file: Cell::new(None),
             settings: &settings,
             client: std::net::Ipv4Addr::LOCALHOST.into(),
             tls: false,

@@ -3,7 +3,7 @@
 //! line. A file with a wrong mode or owner gets no such help: somebody may have tampered with it.
 
 use std::{
-    fs::DirBuilder,
+    fs::{DirBuilder, File},
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -11,17 +11,18 @@ use std::{
 
 use super::store::{Store, StoreError};
 
-/// Reads the account file, or the last good one in its place; with what an administrator should
-/// know.
+/// Reads the account file, which was opened before, or the last good one in its place; with what an
+/// administrator should know.
 ///
 /// # Errors
 /// When neither can be read. A file that is not there is an empty one.
 pub fn load(
     users_file: &Path,
+    opened: io::Result<File>,
     state_directory: &Path,
 ) -> Result<(Store, Option<String>), StoreError> {
     let copy = copy_in(state_directory);
-    match Store::load_with_text(users_file) {
+    match Store::read(users_file, opened) {
         Ok((store, text)) => {
             let kept = keep(&copy, &text);
             let warning = |e: io::Error| {
@@ -54,7 +55,7 @@ pub fn refresh(users_file: &Path, state_directory: &Path) -> Result<(), StoreErr
     if !copy.exists() || !users_file.exists() {
         return Ok(());
     }
-    let (_, text) = Store::load_with_text(users_file)?;
+    let (_, text) = Store::read(users_file, File::open(users_file))?;
     keep(&copy, &text).map_err(|error| StoreError::Write { path: copy, error })
 }
 
@@ -86,23 +87,27 @@ mod tests {
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     }
 
+    fn load_now(file: &Path, state: &Path) -> Result<(Store, Option<String>), StoreError> {
+        load(file, File::open(file), state)
+    }
+
     #[test]
     fn a_damaged_file_is_replaced_by_the_last_good_one_and_named() {
         let directory = tempfile::tempdir().unwrap();
         let (file, state) = (directory.path().join("users.toml"), directory.path().join("state"));
         write(&file, "[accounts.a]\nroot = \"/srv\"\n", 0o600);
-        assert!(load(&file, &state).unwrap().1.is_none());
+        assert!(load_now(&file, &state).unwrap().1.is_none());
         let mode = std::fs::metadata(copy_in(&state)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
 
         write(&file, "[accounts.a]\nroot = \"/srv\"\nfoo = 1\n", 0o600);
-        let (store, warning) = load(&file, &state).unwrap();
+        let (store, warning) = load_now(&file, &state).unwrap();
         assert!(store.accounts.contains_key("a"));
         let warning = warning.unwrap();
         assert!(warning.contains("users.toml:3:") && warning.contains("foo"), "{warning}");
 
         write(&file, "[accounts.b]\nroot = \"/srv\"\n", 0o600);
-        assert!(load(&file, &state).unwrap().0.accounts.contains_key("b"));
+        assert!(load_now(&file, &state).unwrap().0.accounts.contains_key("b"));
     }
 
     #[test]
@@ -110,8 +115,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (file, state) = (directory.path().join("users.toml"), directory.path().join("state"));
         write(&file, "[accounts.a]\nroot = \"/srv\"\n", 0o600);
-        load(&file, &state).unwrap();
+        load_now(&file, &state).unwrap();
         write(&file, "[accounts.a]\nroot = \"/srv\"\nfoo = 1\n", 0o644);
-        assert!(matches!(load(&file, &state), Err(StoreError::Mode { .. })));
+        assert!(matches!(load_now(&file, &state), Err(StoreError::Mode { .. })));
     }
 }

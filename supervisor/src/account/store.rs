@@ -128,14 +128,17 @@ impl Store {
     /// # Errors
     /// Everything in [`StoreError`] but `Write`.
     pub fn load(path: &Path) -> Result<Store, StoreError> {
-        Self::load_with_text(path).map(|(store, _)| store)
+        Self::read(path, File::open(path)).map(|(store, _)| store)
     }
 
-    /// Reads the account file, and says what is written in it.
+    /// Reads the account file that was opened at `path`, and says what is written in it.
     ///
     /// # Errors
     /// As [`Store::load`].
-    pub fn load_with_text(path: &Path) -> Result<(Store, Zeroizing<String>), StoreError> {
+    pub fn read(
+        path: &Path,
+        opened: io::Result<File>,
+    ) -> Result<(Store, Zeroizing<String>), StoreError> {
         let unreadable = |error: io::Error| StoreError::Read {
             path: path.to_owned(),
             remedy: if error.kind() == io::ErrorKind::NotFound {
@@ -145,7 +148,7 @@ impl Store {
             },
             error,
         };
-        let mut file = File::open(path).map_err(unreadable)?;
+        let mut file = opened.map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if metadata.mode() & FOR_OTHERS != 0 {
             return Err(StoreError::Mode { path: path.into(), mode: metadata.mode() & 0o7777 });

@@ -132,7 +132,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
             use clap::CommandFactory;
             document::write(&Arguments::command(), &directory).map(done)
         }
-        Command::Authenticator => Ok(crate::roles::authenticator::run()),
+        Command::Authenticator => crate::roles::authenticator::run(),
         Command::Keeper => Ok(crate::roles::keeper::run()),
     }
 }

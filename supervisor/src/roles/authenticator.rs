@@ -5,28 +5,36 @@
 //! of a client reach it only as the bounded values of one decoded message, and it locks itself down
 //! before it looks at them.
 
-use std::process::ExitCode;
+use std::{
+    cell::Cell,
+    fs::{DirBuilder, File},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+};
 
 use ipc::{
     Channel, ChannelError,
     authenticator::{AuthenticatorToSupervisor, Backend, SupervisorToAuthenticator, Verdict},
     fdpass, last_words,
 };
-use policy::{Feature, Features, Role};
+use policy::{Features, Role};
 use time::OffsetDateTime;
 
 use crate::account::judge::{Circumstances, judge};
 
 type Supervisor = Channel<AuthenticatorToSupervisor, SupervisorToAuthenticator>;
 
-/// Runs the authenticator; its exit code says whether an answer was given.
-pub fn run() -> ExitCode {
+/// Runs the authenticator; its exit code says whether an answer was given. It ends with exit_group
+/// alone, which is all its policy allows.
+pub fn run() -> ! {
     // Standard error is /dev/null here: what failed shows in the exit code alone, and the
     // supervisor logs an attempt without an answer.
-    match serve() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    last_words::leave(i32::from(serve().is_err()))
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 fn serve() -> Result<(), ChannelError> {
@@ -35,9 +43,19 @@ fn serve() -> Result<(), ChannelError> {
     let supervisor: Supervisor = Channel::from_fd(fdpass::inherited_channel()?);
     let SupervisorToAuthenticator::Attempt { confinement, settings, client, tls, attempt } =
         supervisor.recv()?.message;
-    let pam = settings.backends.contains(&Backend::Pam);
-    let features = Features::NONE.with_if(pam, Feature::Pam);
-    let locked = match policy::lockdown(Role::Authenticator, &confinement, features, None) {
+    // Opened before the lockdown, read behind it: no path but the state directory's is open then.
+    let account_file = File::open(&settings.users_file);
+    let state = settings.state_directory.as_path();
+    let (role, root) = if settings.backends.contains(&Backend::Pam) {
+        (Role::PamAuthenticator, None)
+    } else {
+        // What cannot be made or opened cannot be written either, which is told there.
+        (Role::Authenticator, make_directory(state).is_ok().then_some(state))
+    };
+    // What a process does once and policies do not allow: aws-lc wakes threads there might be when
+    // its tables are made.
+    let _tables = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"");
+    let locked = match policy::lockdown(role, &confinement, Features::NONE, root) {
         Ok(locked) => locked,
         Err(failure) => {
             return supervisor.send(&AuthenticatorToSupervisor::Failed(failure), &[]);
@@ -47,7 +65,9 @@ fn serve() -> Result<(), ChannelError> {
     let now = OffsetDateTime::now_utc();
     // A warning that cannot be sent is followed by a verdict that cannot be sent.
     let warn = |text| drop(supervisor.send(&AuthenticatorToSupervisor::Warning(text), &[]));
-    let circumstances = Circumstances { settings: &settings, client, tls, now, warn: &warn };
+    let account_file = Cell::new(Some(account_file));
+    let circumstances =
+        Circumstances { settings: &settings, account_file, client, tls, now, warn: &warn };
     let verdict: Verdict = judge(&circumstances, &attempt);
     supervisor.send(&AuthenticatorToSupervisor::Verdict(verdict), &[])
 }

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::{
     fs::{
         AtFlags, Mode, OFlags, RenameFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, fchmod,
-        fstatfs, fsync, ftruncate, mkdirat, openat2, readlinkat, renameat_with, statx, symlinkat,
-        unlinkat, utimensat,
+        fstatfs, fsync, ftruncate, futimens, mkdirat, openat2, readlinkat, renameat_with, statx,
+        symlinkat, unlinkat,
     },
     io::Errno,
 };
@@ -206,23 +206,28 @@ impl Root {
     /// [`FileError::NotRegular`] for anything but files and directories, or what the file system
     /// says: only the owner may.
     pub fn change_mode(&self, path: &VirtualPath, mode: u32) -> FileResult<()> {
+        Ok(fchmod(&self.open_to_change(path)?, permission_bits(mode))?)
+    }
+
+    /// Opens a file or directory in whatever way it may be opened, to change what is known of it.
+    fn open_to_change(&self, path: &VirtualPath) -> FileResult<OwnedFd> {
         let kind = match must_be_file(self.metadata(path)?) {
             Ok(_) => OFlags::empty(),
             Err(FileError::IsDirectory) => OFlags::DIRECTORY,
             Err(error) => return Err(error),
         };
         let open = |how: OFlags| self.open(path.relative(), how | FILE | kind, Mode::empty());
-        let fd = match open(OFlags::RDONLY) {
-            Err(FileError::Denied) => open(OFlags::WRONLY).map_err(|_| FileError::Denied)?,
-            result => result?,
-        };
-        Ok(fchmod(&fd, permission_bits(mode))?)
+        match open(OFlags::RDONLY) {
+            Err(FileError::Denied) => Ok(open(OFlags::WRONLY).map_err(|_| FileError::Denied)?),
+            result => Ok(result?),
+        }
     }
 
-    /// Sets the times of what a path leads to, in seconds since 1970; `None` leaves one as it is.
+    /// Sets the times of what a path leads to, in seconds since 1970; `None` leaves one as it is. By
+    /// descriptor only, as [`Root::change_mode`] and for its reason.
     ///
     /// # Errors
-    /// What the file system says: only the owner may.
+    /// As [`Root::change_mode`].
     pub fn change_times(
         &self,
         path: &VirtualPath,
@@ -234,8 +239,7 @@ impl Root {
             None => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         };
         let times = Timestamps { last_access: time(access), last_modification: time(modify) };
-        let fd = self.open(path.relative(), PLACE, Mode::empty())?;
-        Ok(utimensat(&fd, c"", &times, AtFlags::EMPTY_PATH)?)
+        Ok(futimens(&self.open_to_change(path)?, &times)?)
     }
 
     /// Makes a symbolic link that says `target`. Where it leads is decided when it is followed.

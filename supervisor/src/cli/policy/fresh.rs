@@ -35,6 +35,8 @@ const NOT_LOCKED_DOWN: i32 = 79;
 pub enum Action {
     /// Open /etc/passwd by name.
     OpenByName,
+    /// Open it with openat, which an authenticator may call.
+    OpenState,
     /// Open it with openat2, which a session may call.
     OpenOutside,
     /// Make a file in a root that is read-only.
@@ -59,7 +61,7 @@ impl Action {
     /// What a report calls it.
     pub fn describe(self) -> &'static str {
         match self {
-            Action::OpenByName => "open /etc/passwd by name",
+            Action::OpenByName | Action::OpenState => "open /etc/passwd by name",
             Action::OpenOutside => "open /etc/passwd with openat2",
             Action::WriteReadOnly => "make a file as a read-only account",
             Action::StartProgram => "start a program",
@@ -75,7 +77,7 @@ impl Action {
     /// The layer that must stop it.
     pub fn layer(self) -> &'static str {
         match self {
-            Action::OpenOutside | Action::WriteReadOnly => "landlock",
+            Action::OpenState | Action::OpenOutside | Action::WriteReadOnly => "landlock",
             Action::OpenByName
             | Action::StartProgram
             | Action::MakeSocket
@@ -90,7 +92,18 @@ impl Action {
     /// What must fail in a role.
     pub fn of(role: Role) -> &'static [Action] {
         match role {
-            Role::Supervisor | Role::Authenticator => &[Action::MakeNamespace, Action::Trace],
+            Role::Supervisor | Role::PamAuthenticator => &[Action::MakeNamespace, Action::Trace],
+            // It opens by name what Landlock leaves it: nothing outside its state directory.
+            Role::Authenticator => &[
+                Action::OpenState,
+                Action::StartProgram,
+                Action::MakeSocket,
+                Action::MakeUnixSocket,
+                Action::Signal,
+                Action::BecomeRoot,
+                Action::MakeNamespace,
+                Action::Trace,
+            ],
             Role::Session => &[
                 Action::OpenByName,
                 Action::OpenOutside,
@@ -119,7 +132,7 @@ impl Action {
     fn attempt(self, root: Option<&OwnedFd>) -> io::Result<()> {
         let open = OFlags::RDONLY | OFlags::CLOEXEC;
         match self {
-            Action::OpenByName => fs::File::open("/etc/passwd").map(drop),
+            Action::OpenByName | Action::OpenState => fs::File::open("/etc/passwd").map(drop),
             Action::OpenOutside => {
                 let nothing = ResolveFlags::empty();
                 let opened = rustix::fs::openat2(CWD, "/etc/passwd", open, Mode::empty(), nothing);
@@ -229,7 +242,7 @@ pub fn start(
     if let Some(uid) = uid {
         arguments.extend(["--uid".into(), uid.to_string().into()]);
     }
-    if role == Role::Session {
+    if matches!(role, Role::Session | Role::Authenticator) {
         arguments.extend(["--root".into(), root.into()]);
     }
     if landlock == LandlockDemand::Off {

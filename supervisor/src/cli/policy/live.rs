@@ -152,8 +152,8 @@ impl Judge<'_> {
         let own = match role {
             // The gate's filter and its own.
             Role::Relay => 2,
-            Role::Supervisor | Role::Authenticator => 2,
-            Role::Keeper | Role::Helper | Role::Gate | Role::Session => 1,
+            Role::Supervisor | Role::PamAuthenticator => 2,
+            Role::Authenticator | Role::Keeper | Role::Helper | Role::Gate | Role::Session => 1,
         };
         let inherited = if role == Role::Supervisor { 0 } else { 2 };
         let there: u32 = self.evidence.field("Seccomp_filters").parse().unwrap_or(u32::MAX);
@@ -164,7 +164,9 @@ impl Judge<'_> {
         // What the account may do is the row's; what the configuration switches on is taken as on.
         let of_account = row.features.iter().filter_map(|name| Feature::from_name(name));
         let features: Features = of_account.chain(OF_CONFIGURATION).collect();
-        if let (Some(report), Ok(policy)) = (&row.report, policy_of(role)) {
+        // A relay has reported as the gate it was; that it is narrower shows in its filters.
+        let reported = if role == Role::Relay { Role::Gate } else { role };
+        if let (Some(report), Ok(policy)) = (&row.report, policy_of(reported)) {
             let expected = compile::allowed_names(&policy, features).len();
             if u32::try_from(expected).is_ok_and(|expected| report.system_calls > expected) {
                 let said = report.system_calls;
@@ -208,19 +210,43 @@ impl Judge<'_> {
         }
         if worker {
             self.hold("threads", "Threads", "1");
+            self.signals();
         }
     }
 
-    fn descriptors(&mut self, role: Role) {
-        if !matches!(role, Role::Keeper | Role::Helper | Role::Gate | Role::Relay) {
-            return;
+    /// SIGTERM ends it: it is neither ignored nor blocked nor handled, and no policy allows to
+    /// change that.
+    fn signals(&mut self) {
+        const SIGTERM: u64 = 1 << 14;
+        for (field, what) in [("SigIgn", "ignored"), ("SigBlk", "blocked"), ("SigCgt", "handled")] {
+            let found = u64::from_str_radix(self.evidence.field(field), 16);
+            if found.is_ok_and(|found| found & SIGTERM != 0) {
+                self.flaw("signals", format!("SIGTERM is {what}"));
+            }
         }
+    }
+
+    /// No descriptor of a process that faces strangers, or holds their keys, leads to a file; a
+    /// session's lead to nothing outside its root.
+    fn descriptors(&mut self, role: Role) {
+        // Rootless, a session's `/` is the host's, and only Landlock says where its root is.
+        let root = self.evidence.root.as_deref().filter(|root| *root != Path::new("/"));
+        let within = match role {
+            Role::Keeper | Role::Helper | Role::Gate | Role::Relay => None,
+            Role::Session if root.is_some() => root,
+            Role::Session | Role::Supervisor | Role::Authenticator | Role::PamAuthenticator => {
+                return;
+            }
+        };
+        let allowed = |path: &Path| {
+            path == Path::new("/dev/null") || within.is_some_and(|root| path.starts_with(root))
+        };
         let outside: Vec<String> = self
             .evidence
             .descriptors
             .iter()
             .flatten()
-            .filter(|path| path.starts_with("/") && path.as_path() != Path::new("/dev/null"))
+            .filter(|path| path.starts_with("/") && !allowed(path))
             .map(|path| path.display().to_string())
             .collect();
         if !outside.is_empty() {
@@ -313,6 +339,8 @@ mod tests {
             ("CapBnd", "000001ffffffffff", "bounding set"),
             ("TracerPid", "12", "dumpable"),
             ("Threads", "2", "threads"),
+            ("SigIgn", "0000000000005000", "signals"),
+            ("SigBlk", "0000000000004000", "signals"),
         ] {
             let mut without = evidence();
             without.status.insert(field.into(), value.into());
@@ -360,6 +388,35 @@ mod tests {
         rootless.status.insert("CapEff".into(), "0000000000000400".into());
         rootless.status.insert("CapPrm".into(), "0000000000000000".into());
         assert_eq!(layers(&row, &rootless), ["capabilities"]);
+    }
+
+    #[test]
+    fn a_session_that_holds_a_file_outside_its_root_is_flawed() {
+        let holding = |path: &str| Evidence { descriptors: Some(vec![path.into()]), ..evidence() };
+        assert_eq!(layers(&row(), &holding("/srv/files/below")), [""; 0]);
+        assert_eq!(layers(&row(), &holding("/dev/null")), [""; 0]);
+        assert_eq!(layers(&row(), &holding("/srv/files-of-another")), ["descriptors"]);
+        assert_eq!(layers(&row(), &holding("/var/log/bulkhead")), ["descriptors"]);
+    }
+
+    #[test]
+    fn a_relay_is_held_against_what_it_reported_as_a_gate() {
+        let gate = policy_of(Role::Gate).unwrap();
+        let calls = compile::allowed_names(&gate, Features::all()).len();
+        let report =
+            SandboxReport { system_calls: u32::try_from(calls).unwrap(), ..row().report.unwrap() };
+        let relay = ProcessRow {
+            role: "relay".into(),
+            report: Some(report),
+            features: Vec::new(),
+            ..row()
+        };
+        let limits = evidence().limits.replace("64 64", "32 32");
+        let mut narrowed = Evidence { limits, root: Some("/".into()), ..evidence() };
+        narrowed.status.insert("Seccomp_filters".into(), "4".into());
+        assert_eq!(layers(&relay, &narrowed), [""; 0]);
+        narrowed.status.insert("Seccomp_filters".into(), "3".into());
+        assert_eq!(layers(&relay, &narrowed), ["seccomp"]);
     }
 
     #[test]

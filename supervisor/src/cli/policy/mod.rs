@@ -63,6 +63,9 @@ pub enum Command {
         /// Do not ask for a running server
         #[arg(long)]
         offline: bool,
+        /// Look at the running server only
+        #[arg(long, conflicts_with = "offline")]
+        live: bool,
     },
     /// Compare two versions' policies
     Diff {
@@ -103,7 +106,14 @@ pub fn run(config: &Path, command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Dump { role, read_only } => dump(role, read_only),
         Command::Check { json } => host::print(json),
-        Command::Verify { json, offline } => verify::run(config, json, offline),
+        Command::Verify { json, offline, live } => {
+            let what = match (offline, live) {
+                (true, _) => verify::What::Fresh,
+                (_, true) => verify::What::Live,
+                _ => verify::What::Both,
+            };
+            verify::run(config, json, what)
+        }
         Command::Diff { old, new } => diff(&old, &new),
         Command::Evidence { json } => evidence::print(config, json),
         Command::Attempt(attempt) => Ok(attempt.run()),

@@ -29,16 +29,34 @@ struct Check {
     flaws: Vec<(String, String)>,
 }
 
+/// Which processes are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// Fresh ones of every role, and those of the running server.
+    Both,
+    /// Fresh ones.
+    Fresh,
+    /// Those of the running server.
+    Live,
+}
+
 /// Runs all checks, prints them, and ends with exit code 1 if any failed.
 ///
 /// # Errors
 /// When the configuration cannot be read, or a process cannot be started.
-pub fn run(config: &Path, json: bool, offline: bool) -> Result<ExitCode, Failure> {
-    let config = if config.exists() || !offline { Some(super::super::load(config)?) } else { None };
+pub fn run(config: &Path, json: bool, what: What) -> Result<ExitCode, Failure> {
+    let config = if config.exists() || what != What::Fresh {
+        Some(super::super::load(config)?)
+    } else {
+        None
+    };
     let landlock = config.as_ref().map_or(LandlockDemand::Required, |config| config.landlock);
-    let mut checks = fresh_processes(config.as_ref(), landlock)?;
+    let mut checks = match what {
+        What::Live => Vec::new(),
+        What::Both | What::Fresh => fresh_processes(config.as_ref(), landlock)?,
+    };
     match &config {
-        Some(config) if !offline => checks.extend(live_processes(config)?),
+        Some(config) if what != What::Fresh => checks.extend(live_processes(config)?),
         Some(_) | None => {}
     }
     let failed = checks.iter().filter(|check| !check.flaws.is_empty()).count();
@@ -71,14 +89,15 @@ fn fresh_processes(
     let mut checks = Vec::new();
     for role in Role::ALL {
         let uid = match role {
-            Role::Supervisor | Role::Authenticator => None,
+            Role::Supervisor | Role::Authenticator | Role::PamAuthenticator => None,
             Role::Keeper => config.map(|config| config.identities.keeper.uid),
             Role::Helper => config.map(|config| config.identities.helper.uid),
             Role::Gate | Role::Relay => config.map(|config| config.identities.gate.uid),
             Role::Session => Some(STAND_IN),
         };
-        let confined = !matches!(role, Role::Supervisor | Role::Authenticator);
-        let uid = if is_root && confined { uid.or(Some(STAND_IN)) } else { None };
+        let confined = !matches!(role, Role::Supervisor | Role::PamAuthenticator);
+        let own_uid = confined && role != Role::Authenticator;
+        let uid = if is_root && own_uid { uid.or(Some(STAND_IN)) } else { None };
         for action in Action::of(role) {
             let ended = fresh::start(role, *action, uid, &root.path, landlock)?;
             checks.push(judge(role, *action, &ended, landlock));
@@ -88,7 +107,7 @@ fn fresh_processes(
 }
 
 fn judge(role: Role, action: Action, ended: &Ended, landlock: LandlockDemand) -> Check {
-    let confined = !matches!(role, Role::Supervisor | Role::Authenticator);
+    let confined = !matches!(role, Role::Supervisor | Role::PamAuthenticator);
     let by_filter = action.layer() == "seccomp";
     let flaw = match ended {
         Ended::Stopped(_) | Ended::Refused if !by_filter => None,
