@@ -2,8 +2,9 @@
 //! `bulkhead-worker`. It raises no sandbox and does to the supervisor what its scenario says; then it
 //! neither ends nor listens, so that only being killed gets rid of it.
 //!
-//! The scenario is a file beside the program: stage, moment and deed, a word each on one line. For
-//! the other stage, or without a scenario, it becomes the honest worker beside it.
+//! The scenario is a file beside the program: stage, moment and deed, a word each on one line, or
+//! `session lacks LAYER` for a session that is honest and incomplete. For the other stage, or without
+//! a scenario, it becomes the honest worker beside it.
 
 use std::{
     fs,
@@ -26,6 +27,8 @@ use ipc::{
         Event, SessionClosed, SessionToSupervisor, SupervisorToSession, Transfer, TransferKind,
     },
 };
+
+use crate::incomplete_session;
 
 /// Name of the program that is played.
 pub const PROGRAM: &str = "bulkhead-worker";
@@ -86,6 +89,10 @@ pub fn play() -> ! {
     let text = fs::read_to_string(place.join(SCENARIO)).unwrap_or_default();
     let words: Vec<&str> = text.split_whitespace().collect();
     match words.as_slice() {
+        // The layer is the rest of the line.
+        [wanted, "lacks", ..] if *wanted == stage => incomplete_session::play(
+            text.split_once("lacks ").map_or("", |(_, layer)| layer.trim()),
+        ),
         [wanted, moment, deed] if *wanted == stage && stage == "gate" => play_gate(moment, deed),
         [wanted, moment, deed] if *wanted == stage => play_session(moment, deed),
         _ => become_honest(&place, &stage),

@@ -18,6 +18,7 @@ mod i2ftp_python;
 mod identities;
 mod imports;
 mod limits;
+mod live_processes;
 mod penalties;
 mod policy_commands;
 mod redundancy;
@@ -29,12 +30,16 @@ mod system_users;
 mod transcripts;
 mod transfers;
 mod trying;
+mod unit;
 
-use bulkhead_tests::hostile_worker;
+use bulkhead_tests::{environment, hostile_worker};
 use libtest_mimic::Arguments;
 
 fn main() {
-    // A copy of this program takes the worker's place in the tests of hostile peers.
+    // A copy of this program takes another one's place in the tests of idle rules and hostile peers.
+    if environment::is_cast() {
+        environment::play();
+    }
     if hostile_worker::is_cast() {
         hostile_worker::play();
     }
@@ -58,6 +63,7 @@ fn main() {
         identities::tests(),
         imports::tests(),
         limits::tests(),
+        live_processes::tests(),
         penalties::tests(),
         policy_commands::tests(),
         redundancy::tests(),
@@ -69,6 +75,7 @@ fn main() {
         transcripts::tests(),
         transfers::tests(),
         trying::tests(),
+        unit::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit();
 }

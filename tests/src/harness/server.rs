@@ -122,6 +122,22 @@ impl Server {
 
     /// As [`Server::launch`], with a configuration of somebody else's. It must log as JSON to `log`.
     pub fn launch_with(&mut self, configuration: &str) {
+        if let Err(status) = self.try_launch_with(configuration) {
+            let said = fs::read_to_string(self.path("stderr")).unwrap_or_default();
+            let logged = fs::read_to_string(self.path("log")).unwrap_or_default();
+            panic!("the server ended ({status}): {said}\n{logged}");
+        }
+    }
+
+    /// Starts a server that may refuse to serve.
+    ///
+    /// # Errors
+    /// How it ended.
+    pub fn try_launch(&mut self) -> Result<(), ExitStatus> {
+        self.try_launch_with(&self.settings.text())
+    }
+
+    fn try_launch_with(&mut self, configuration: &str) -> Result<(), ExitStatus> {
         fs::write(self.path("bulkhead.toml"), configuration).unwrap();
         let before = self.events("serving").len();
         let stderr = fs::File::create(self.path("stderr")).unwrap();
@@ -138,16 +154,19 @@ impl Server {
             .spawn()
             .unwrap_or_else(|e| panic!("{}: {e}", self.binaries.display()));
         self.child = Some(child);
-        self.address = Some(eventually("the server to listen", || {
+        let listening = eventually("the server to listen or to end", || {
             if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
-                let said = fs::read_to_string(self.path("stderr")).unwrap_or_default();
-                let logged = fs::read_to_string(self.path("log")).unwrap_or_default();
-                panic!("the server ended ({status}): {said}\n{logged}");
+                return Some(Err(status));
             }
             let serving = self.events("serving");
             let listening = serving.get(before)?.get("listening")?.as_str()?;
-            listening.split_whitespace().next()?.parse().ok()
-        }));
+            listening.split_whitespace().next()?.parse().ok().map(Ok)
+        });
+        if listening.is_err() {
+            self.child = None;
+        }
+        self.address = Some(listening?);
+        Ok(())
     }
 
     /// A path in the scratch directory.

@@ -1,0 +1,148 @@
+//! The packaged systemd unit: how much it leaves exposed, and that our own sandbox rises under it.
+
+use std::{collections::BTreeSet, fs, process::Command};
+
+use bulkhead_tests::{
+    environment,
+    harness::{Process, Server, is_root, needs_program, patterned},
+};
+use libtest_mimic::Trial;
+use policy::{Features, Role, compile, model::Style, policy_of};
+
+const UNIT: &str = include_str!("../../packaging/systemd/bulkhead.service");
+
+pub fn tests() -> Vec<Trial> {
+    let analyze = "systemd-analyze";
+    let rises = needs_program("unit::the_sandbox_rises_under_the_unit", analyze, rises);
+    vec![
+        needs_program("unit::its_exposure_is_low", analyze, exposure),
+        needs_program("unit::its_filter_lets_every_call_of_the_sandbox_through", analyze, filter),
+        if is_root() {
+            rises
+        } else {
+            rises.with_kind("skipped: needs root").with_ignored_flag(true)
+        },
+    ]
+}
+
+/// Tenths of systemd's measure that the unit may have. What is left: root, which gives sessions the
+/// uid of their account; its own capabilities and system calls for that; the network.
+const MOST_EXPOSED: u32 = 23;
+
+fn analyze(arguments: &[&str]) -> String {
+    let output = Command::new("systemd-analyze").args(arguments).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn exposure() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bulkhead.service");
+    fs::write(&file, UNIT).unwrap();
+    let said = analyze(&["security", "--offline=true", "--no-pager", file.to_str().unwrap()]);
+    let overall = said.lines().find(|line| line.contains("Overall exposure level")).unwrap();
+    let level = overall.split(": ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let tenths: u32 = level.replace('.', "").parse().unwrap();
+    assert!(tenths <= MOST_EXPOSED, "{overall}");
+}
+
+/// The values of a setting, which may be given on several lines.
+fn values(key: &str) -> Vec<&'static str> {
+    let lines = UNIT.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    lines.flat_map(str::split_whitespace).collect()
+}
+
+/// The calls that the unit's filter allows.
+fn allowed_calls() -> BTreeSet<String> {
+    let mut allowed = BTreeSet::new();
+    for line in UNIT.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
+        let (taken_away, words) = match line.strip_prefix('~') {
+            Some(words) => (true, words),
+            None => (false, line),
+        };
+        for name in words.split_whitespace().flat_map(expanded) {
+            if taken_away {
+                allowed.remove(&name);
+            } else {
+                allowed.insert(name);
+            }
+        }
+    }
+    allowed
+}
+
+/// A call, or all calls of a group and of the groups in it.
+fn expanded(word: &str) -> Vec<String> {
+    if !word.starts_with('@') {
+        return vec![word.to_owned()];
+    }
+    let listed = analyze(&["syscall-filter", "--no-pager", word]);
+    let members = listed.lines().skip(1).map(str::trim);
+    members.filter(|line| !line.is_empty() && !line.starts_with('#')).flat_map(expanded).collect()
+}
+
+fn filter() {
+    let allowed = allowed_calls();
+    let raising = [
+        "seccomp",
+        "landlock_create_ruleset",
+        "landlock_add_rule",
+        "landlock_restrict_self",
+        "chroot",
+        "setgroups",
+        "setresuid",
+        "setresgid",
+        "capset",
+        "prctl",
+        "prlimit64",
+        "close_range",
+        "openat2",
+    ];
+    let mut missing: Vec<String> =
+        raising.iter().filter(|call| !allowed.contains(**call)).map(|c| c.to_string()).collect();
+    for role in Role::ALL {
+        let policy = policy_of(role).unwrap();
+        if policy.seccomp.style == Style::Allow {
+            let calls = compile::allowed_names(&policy, Features::all()).into_iter();
+            missing.extend(calls.filter(|c| !allowed.contains(*c)).map(|c| format!("{role}: {c}")));
+        }
+    }
+    assert!(missing.is_empty(), "the unit's SystemCallFilter stops {missing:?}");
+    for call in ["mount", "ptrace", "bpf", "init_module", "kexec_load", "setpriority"] {
+        assert!(!allowed.contains(call), "{call}");
+    }
+}
+
+fn rises() {
+    let mut server = Server::new().with_account("alice", &[]).with_account("bob", &["--read-only"]);
+    let place = server.path("dist");
+    fs::create_dir(&place).unwrap();
+    for program in ["bulkhead", "bulkhead-worker", "bulkhead-helper"] {
+        fs::copy(server.binaries.join(program), place.join(program)).unwrap();
+    }
+    let capabilities: Vec<&str> = values("CapabilityBoundingSet")
+        .into_iter()
+        .map(|name| name.strip_prefix("CAP_").unwrap())
+        .collect();
+    let calls: Vec<String> = allowed_calls().into_iter().collect();
+    environment::set_restrictions(&place, "bulkhead", &capabilities, &calls);
+    server.binaries.clone_from(&place);
+    server.launch();
+    let supervisor = Process::look(server.pid()).unwrap();
+    assert_eq!(supervisor.field("NoNewPrivs"), "1");
+    assert_eq!(supervisor.field("Seccomp_filters"), "3", "the unit's filter and our two");
+    let bytes = patterned(100_000);
+    let (mut alice, _bob) = (server.log_in("alice"), server.log_in("bob"));
+    alice.command("TYPE I", 200);
+    alice.upload("STOR file", &bytes);
+    assert!(alice.download("RETR file") == bytes);
+    // Without the unit around it: it holds the processes against their policies.
+    let verified = Command::new(place.join("real-bulkhead"))
+        .arg("--config")
+        .arg(server.path("bulkhead.toml"))
+        .args(["policy", "verify", "--live"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert!(verified.status.success(), "{said}");
+    assert!(said.contains("session") && said.contains("helper") && said.contains("gate"), "{said}");
+}
