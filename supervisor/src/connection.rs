@@ -377,8 +377,11 @@ async fn hand_over(
     } else {
         control
     };
-    give_control(ready, control, unread, protection).await.map_err(|e| stopped(&e))?;
-    Ok(relayed)
+    match give_control(ready, control, unread, protection).await {
+        // One that has just ended has left its last words, which are read where sessions are served.
+        Ok(()) | Err(ChannelError::Closed) => Ok(relayed),
+        Err(e) => Err(stopped(&e)),
+    }
 }
 
 async fn give_control(
