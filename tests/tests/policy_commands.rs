@@ -244,7 +244,7 @@ fn words() {
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
         text(&output.stdout)
     };
-    assert!(say(&["policy", "show", "gate"]).contains("15 allowed"));
+    assert!(say(&["policy", "show", "gate"]).contains("16 allowed"));
     assert!(say(&["policy", "show"]).contains("session, read-only"));
     let shown: Value = serde_json::from_str(&say(&["policy", "show", "--json"])).unwrap();
     assert_eq!(shown.as_array().map(Vec::len), Some(8));

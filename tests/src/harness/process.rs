@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 use nix::{
+    errno::Errno,
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -57,9 +58,12 @@ impl Process {
         u64::from_str_radix(self.field(key), 16).unwrap()
     }
 
-    /// Sends a signal.
+    /// Sends a signal. One that has just ended, because another one did, needs none.
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.pid), signal).unwrap();
+        match kill(Pid::from_raw(self.pid), signal) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => panic!("{signal} to {}: {errno}", self.pid),
+        }
     }
 
     /// Whether it still runs.
