@@ -73,6 +73,8 @@ fn examples_load() {
             if example.contains("[accounts.") {
                 continue;
             }
+            // Nobody's key stands in a page, to be used by everybody who copies it.
+            let example = example.replace("<openssl rand -hex 32>", &"00ff".repeat(16));
             if let Err(said) = check(&example) {
                 panic!("{}:{line}: {said}\n{example}", page.display());
             }
