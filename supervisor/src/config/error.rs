@@ -1,6 +1,9 @@
 //! What is wrong with a configuration: where, what, and what to do.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt::{self, Write},
+    path::PathBuf,
+};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +24,14 @@ impl fmt::Display for ConfigError {
         if self.line > 0 {
             write!(f, "{}:", self.line)?;
         }
-        write!(f, " {}; {}", self.what, self.remedy)
+        // What is quoted of the file may hold anything, and goes to a terminal or a log.
+        for c in format!(" {}; {}", self.what, self.remedy).chars() {
+            match c.is_control() {
+                true => write!(f, "{}", c.escape_default())?,
+                false => f.write_char(c)?,
+            }
+        }
+        Ok(())
     }
 }
 

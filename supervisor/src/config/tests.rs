@@ -17,6 +17,12 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn what_is_quoted_of_the_file_reaches_no_terminal_raw() {
+    let errors = load("local_umask = \u{1b}\0").expect_err("that is no TOML");
+    assert!(!errors.iter().any(|e| e.to_string().contains(char::is_control)), "{errors}");
+}
+
+#[test]
 fn an_empty_file_gives_the_defaults_of_the_design() {
     let config = load("").unwrap();
     assert_eq!(config.listen_addresses, ["127.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
