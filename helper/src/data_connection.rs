@@ -50,12 +50,21 @@ pub fn listener(local: IpAddr, range: (u16, u16)) -> Result<(OwnedFd, u16), Refu
 /// # Errors
 /// As socket(2) and bind(2).
 pub fn bound_socket(local: IpAddr, port: u16) -> Result<OwnedFd, Errno> {
+    let socket = tcp_socket(local)?;
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(local, port)))?;
+    Ok(socket)
+}
+
+/// A non-blocking TCP socket of the address's family, not bound yet.
+///
+/// # Errors
+/// As socket(2).
+pub fn tcp_socket(local: IpAddr) -> Result<OwnedFd, Errno> {
     let family = if local.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let socket = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
     // The last connection of a port waits a minute in TIME_WAIT and must not hold the port.
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
-    bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(local, port)))?;
     Ok(socket)
 }
 

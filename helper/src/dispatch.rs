@@ -24,7 +24,7 @@ use policy::LockedDown;
 
 use crate::{
     attachment::{Attachment, Connect},
-    data_connection,
+    control_listener, data_connection,
     start::Ended,
 };
 
@@ -141,6 +141,7 @@ impl Helper {
         };
         match received.message {
             SupervisorToHelper::Boot { .. } => Err(Ended::Failed("a second Boot".into())),
+            SupervisorToHelper::Listen { address } => self.answer_supervisor(address),
             SupervisorToHelper::Attach { session, client, local, ports, connect_timeout } => {
                 for channel in received.fds {
                     self.attach(Attachment {
@@ -163,6 +164,19 @@ impl Helper {
                 Ok(())
             }
         }
+    }
+
+    fn answer_supervisor(&self, address: SocketAddr) -> Result<(), Ended> {
+        match control_listener::open(address) {
+            Ok(socket) => {
+                self.supervisor.send(&HelperToSupervisor::Listening, &[socket.as_fd()])?
+            }
+            Err(errno) => {
+                let errno = errno as i32;
+                self.supervisor.send(&HelperToSupervisor::NotListening { errno }, &[])?;
+            }
+        }
+        Ok(())
     }
 
     fn attach(&mut self, attachment: Attachment) {

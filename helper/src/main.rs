@@ -1,4 +1,5 @@
-//! The helper: makes the data connections of every session.
+//! The helper: makes the data connections of every session, and the sockets on which the supervisor
+//! accepts clients. It is the one process that needs the host's network.
 //!
 //! Started by the supervisor under a uid of its own, with CAP_NET_BIND_SERVICE as its only
 //! capability. It reads messages of the supervisor, which it trusts, and of sessions, which it does
@@ -7,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod attachment;
+mod control_listener;
 mod data_connection;
 mod dispatch;
 mod ports;

@@ -53,7 +53,9 @@ pub fn run() -> Result<(), Ended> {
         Channel::from_fd(fdpass::inherited_channel().map_err(io)?);
     let (confinement, from_port_20) = match supervisor.recv()?.message {
         SupervisorToHelper::Boot { confinement, from_port_20 } => (confinement, from_port_20),
-        SupervisorToHelper::Attach { .. } | SupervisorToHelper::Detach { .. } => {
+        SupervisorToHelper::Listen { .. }
+        | SupervisorToHelper::Attach { .. }
+        | SupervisorToHelper::Detach { .. } => {
             return Err(Ended::Failed("the first message was not Boot".into()));
         }
     };

@@ -23,6 +23,12 @@ pub enum SupervisorToHelper {
         /// Whether active connections come from port 20 (needs CAP_NET_BIND_SERVICE).
         from_port_20: bool,
     },
+    /// Bind and listen for clients: the supervisor may have neither the privilege nor the network
+    /// for it. Comes before the first Attach only. Answer: `Listening` or `NotListening`.
+    Listen {
+        /// Where; port 0 means any.
+        address: SocketAddr,
+    },
     /// A session may ask for data connections on the channel that comes with this message.
     /// One descriptor: the helper's end of the [`SessionToHelper`] channel.
     Attach {
@@ -49,7 +55,9 @@ impl Message for SupervisorToHelper {
     fn descriptors(&self) -> RangeInclusive<usize> {
         match self {
             SupervisorToHelper::Attach { .. } => 1..=1,
-            SupervisorToHelper::Boot { .. } | SupervisorToHelper::Detach { .. } => 0..=0,
+            SupervisorToHelper::Boot { .. }
+            | SupervisorToHelper::Listen { .. }
+            | SupervisorToHelper::Detach { .. } => 0..=0,
         }
     }
 }
@@ -66,6 +74,13 @@ pub enum HelperToSupervisor {
     },
     /// It is not, and the helper ends.
     Failed(LockdownFailure),
+    /// One descriptor: the socket that listens for clients.
+    Listening,
+    /// It cannot listen there.
+    NotListening {
+        /// Why, as socket(2), bind(2) or listen(2) says.
+        errno: i32,
+    },
     /// A session broke the rules of its channel; the helper has closed it.
     Violation {
         /// The session.
@@ -77,6 +92,15 @@ pub enum HelperToSupervisor {
 
 impl Message for HelperToSupervisor {
     const MAX_BYTES: usize = 4096;
+    fn descriptors(&self) -> RangeInclusive<usize> {
+        match self {
+            HelperToSupervisor::Listening => 1..=1,
+            HelperToSupervisor::Ready { .. }
+            | HelperToSupervisor::Failed(_)
+            | HelperToSupervisor::NotListening { .. }
+            | HelperToSupervisor::Violation { .. } => 0..=0,
+        }
+    }
 }
 
 /// Session → helper. One request at a time; each has one answer.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use caps::{CapSet, Capability, CapsHashSet};
 use ipc::{account::Identity, process::LockdownFailure};
-use nix::unistd::{Gid, Uid, getresgid, getresuid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid};
 use rustix::thread::CapabilitiesSecureBits;
 
 use crate::{
@@ -40,6 +40,21 @@ pub fn cut_bounding_set(policy: &Policy) -> Result<(), LockdownFailure> {
         caps::drop(None, CapSet::Bounding, *capability).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Whether this process was started with the identity already, as systemd starts the helper: then
+/// it has no privilege to take on another one.
+pub fn is_taken_on(identity: &Identity) -> bool {
+    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    let all = |uids: nix::unistd::ResUid, gids: nix::unistd::ResGid| {
+        [uids.real, uids.effective, uids.saved] == [uid; 3]
+            && [gids.real, gids.effective, gids.saved] == [gid; 3]
+    };
+    // initgroups(3) repeats the gid among the groups.
+    let known = |group: &Gid| *group == gid || identity.groups.contains(&group.as_raw());
+    !uid.is_root()
+        && getresuid().and_then(|uids| Ok(all(uids, getresgid()?))).unwrap_or(false)
+        && getgroups().is_ok_and(|groups| groups.iter().all(known))
 }
 
 /// Steps 2 to 4: groups, gid, uid. Capabilities survive the change of uid here, so that

@@ -71,7 +71,9 @@ pub fn lockdown(
     if privileged {
         identity::cut_bounding_set(&policy)?;
     }
-    if let Some(identity) = &confinement.identity {
+    if let Some(identity) = &confinement.identity
+        && !identity::is_taken_on(identity)
+    {
         identity::take_on(&policy, identity)?;
     }
     let root = root.map(open_root).transpose()?;

@@ -6,7 +6,7 @@ use std::{rc::Rc, time::Duration};
 use ipc::{Message, process::LockdownFailure};
 
 use crate::{
-    children::{Child, Children, Ended, Program},
+    children::{Child, Children, Program},
     server::Server,
     wire::AsyncChannel,
 };
@@ -108,7 +108,7 @@ pub struct Dead {
     /// Its process id.
     pub pid: u32,
     /// How it ended.
-    pub how: Ended,
+    pub how: String,
     /// Why, as its channel tells.
     pub cause: String,
 }
@@ -140,7 +140,7 @@ pub async fn replace<T>(
         event = "process-died",
         role,
         pid,
-        how = %how,
+        how,
         cause,
         "the {role} died; starting another one"
     );

@@ -1,8 +1,12 @@
-//! The supervisor's side of the helper: start it, attach sessions to it, and start another one when
-//! it dies. A session whose helper has died asks for a new channel and goes on.
+//! The supervisor's side of the helper: start it, let it open the listening sockets, attach sessions
+//! to it, and start another one when it dies. A session whose helper has died asks for a new channel
+//! and goes on.
+
+mod unit;
 
 use std::{
     cell::{Cell, RefCell},
+    io,
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
@@ -19,9 +23,12 @@ use ipc::{
 use crate::{
     boot::{Beginner, BootError, Booted, Dead, Pauses, boot, replace},
     children::Child,
-    server::Server,
+    server::{HelperSource, Server},
     wire::AsyncChannel,
 };
+
+/// How long the helper may take to open a socket.
+const LISTEN_PATIENCE: Duration = Duration::from_secs(10);
 
 type HelperChannel = AsyncChannel<SupervisorToHelper, HelperToSupervisor>;
 
@@ -35,7 +42,60 @@ pub struct HelperLink {
     low_ports: Cell<bool>,
 }
 
+/// The process at the other end.
+#[derive(Debug)]
+pub enum Process {
+    /// A child of ours.
+    Child(Child),
+    /// A process that systemd started; its process id.
+    Unit(u32),
+}
+
+impl Process {
+    fn pid(&self) -> u32 {
+        match self {
+            Process::Child(child) => child.pid(),
+            Process::Unit(pid) => *pid,
+        }
+    }
+
+    /// Waits for its end, after its channel has ended, and says how that was.
+    async fn end(&mut self) -> String {
+        match self {
+            Process::Child(child) => {
+                child.wait_or_kill(Duration::from_millis(200)).await.to_string()
+            }
+            // Without a channel it ends by itself; systemd has its exit status.
+            Process::Unit(_) => "its unit says how: systemctl status 'bulkhead-helper@*'".into(),
+        }
+    }
+}
+
 impl HelperLink {
+    /// Lets the helper listen for clients. Only before [`watch`] hears it.
+    ///
+    /// # Errors
+    /// As socket(2), bind(2) and listen(2) say to the helper, or why it did not answer.
+    pub async fn listen(&self, address: SocketAddr) -> io::Result<OwnedFd> {
+        let not_running = || io::Error::other("the helper is not running");
+        let channel = self.channel.borrow().clone().ok_or_else(not_running)?;
+        channel
+            .send(&SupervisorToHelper::Listen { address }, &[])
+            .await
+            .map_err(io::Error::other)?;
+        let answer = tokio::time::timeout(LISTEN_PATIENCE, channel.recv())
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+            .map_err(io::Error::other)?;
+        if let HelperToSupervisor::NotListening { errno } = answer.message {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        match answer.into_one() {
+            Some((HelperToSupervisor::Listening, socket)) => Ok(socket),
+            _ => Err(io::Error::other("the helper spoke out of turn")),
+        }
+    }
+
     /// Attaches a session. Returns the session's end of the new channel, or `None` when no helper
     /// runs at the moment.
     pub fn attach(
@@ -82,50 +142,58 @@ impl HelperLink {
 ///
 /// # Errors
 /// When it cannot be started, or cannot raise its sandbox.
-pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
-    let beginner = Beginner {
-        role: "helper",
-        program: &server.programs.helper,
-        title: "bulkhead-helper",
-        arguments: &[],
-    };
+pub async fn start(server: &Rc<Server>) -> Result<Process, BootError> {
     let first = SupervisorToHelper::Boot {
         confinement: server.confinement(&server.config().identities.helper),
         from_port_20: server.config().active_from_port_20,
     };
-    let Booted { child, channel, answer } = boot(&server.children, beginner, first).await?;
+    let (process, channel, answer) = match &server.programs.helper {
+        HelperSource::Program(program) => {
+            let beginner =
+                Beginner { role: "helper", program, title: "bulkhead-helper", arguments: &[] };
+            let Booted { child, channel, answer } = boot(&server.children, beginner, first).await?;
+            (Process::Child(child), channel, answer)
+        }
+        HelperSource::Socket(path) => {
+            let expected = server.privileged.then_some(server.config().identities.helper.uid);
+            let (pid, channel, answer) = unit::boot(path, expected, first).await?;
+            (Process::Unit(pid), channel, answer)
+        }
+    };
     match answer {
         HelperToSupervisor::Ready { report, low_ports } => {
             let link = &server.helper;
-            link.pid.set(child.pid());
+            link.pid.set(process.pid());
             link.low_ports.set(low_ports);
             *link.report.borrow_mut() = Some(report);
             *link.channel.borrow_mut() = Some(Rc::new(channel));
-            Ok(child)
+            Ok(process)
         }
         HelperToSupervisor::Failed(failure) => Err(BootError::Lockdown { role: "helper", failure }),
-        HelperToSupervisor::Violation { .. } => Err(BootError::out_of_turn("helper")),
+        HelperToSupervisor::Listening
+        | HelperToSupervisor::NotListening { .. }
+        | HelperToSupervisor::Violation { .. } => Err(BootError::out_of_turn("helper")),
     }
 }
 
 /// Listens to the helper, and replaces it when it dies, until the server ends.
-pub async fn watch(server: Rc<Server>, mut child: Child) {
+pub async fn watch(server: Rc<Server>, mut process: Process) {
     let mut pauses = Pauses::new();
     loop {
         let cause = listen(&server).await;
         *server.helper.channel.borrow_mut() = None;
         *server.helper.report.borrow_mut() = None;
-        let how = child.wait_or_kill(Duration::from_millis(200)).await;
+        let how = process.end().await;
         if server.ending() {
             return;
         }
-        let dead = Dead { role: "helper", pid: child.pid(), how, cause };
+        let dead = Dead { role: "helper", pid: process.pid(), how, cause };
         let start_again = async || {
-            let child = start(&server).await?;
-            let pid = child.pid();
-            Ok((child, pid))
+            let process = start(&server).await?;
+            let pid = process.pid();
+            Ok((process, pid))
         };
-        child = replace(&server, dead, &mut pauses, start_again).await;
+        process = replace(&server, dead, &mut pauses, start_again).await;
     }
 }
 
@@ -147,9 +215,12 @@ async fn listen(server: &Rc<Server>) -> String {
                 server.counters.violation();
                 server.end_session(session, "421 The session broke the rules of its channel.");
             }
-            Ok(HelperToSupervisor::Ready { .. } | HelperToSupervisor::Failed(_)) => {
-                return "it spoke out of turn".into();
-            }
+            Ok(
+                HelperToSupervisor::Ready { .. }
+                | HelperToSupervisor::Failed(_)
+                | HelperToSupervisor::Listening
+                | HelperToSupervisor::NotListening { .. },
+            ) => return "it spoke out of turn".into(),
             Err(e) => return e.to_string(),
         }
     }

@@ -309,7 +309,7 @@ pub async fn watch(server: Rc<Server>, mut child: Child) {
         }
         return;
     }
-    let dead = Dead { role: "keeper", pid: child.pid(), how, cause };
+    let dead = Dead { role: "keeper", pid: child.pid(), how: how.to_string(), cause };
     if let Some(keeper) = server.keeper.current() {
         keeper.alive.set(false);
     }

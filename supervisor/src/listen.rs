@@ -1,4 +1,4 @@
-//! The listening sockets and the accept loop.
+//! The listening sockets, which the helper or systemd opens, and the accept loop.
 
 use std::{
     io,
@@ -9,22 +9,18 @@ use std::{
 };
 
 use ipc::gate::Service;
-use rustix::net::{
-    AddressFamily, SendFlags, SocketFlags, SocketType, acceptfrom_with, bind, getsockname, listen,
-    socket_with, sockopt,
-};
+use rustix::net::{SendFlags, SocketFlags, acceptfrom_with, getsockname, sockopt};
 use tokio::io::unix::AsyncFd;
 
 use crate::{
     census::Full,
     connection::{self, Client},
+    helper::HelperLink,
     penalties::Judgement,
     server::{Phase, Server},
     wire::on_event_loop,
 };
 
-/// Takes a burst of connects; the kernel's own limit (somaxconn) may be lower.
-const BACKLOG: i32 = 1024;
 /// Pause when descriptors or memory have run out.
 const PAUSE_WHEN_EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -39,48 +35,51 @@ pub struct Listener {
     pub service: Service,
 }
 
-/// Opens a listening socket.
+/// Lets the helper open a listening socket. What it opened is looked at: it has to be where it
+/// should.
 ///
 /// # Errors
 /// A sentence that names the address and what to do.
-pub fn open(address: SocketAddr, service: Service) -> Result<Listener, String> {
-    open_socket(address).map(|(socket, address)| Listener { socket, address, service }).map_err(
-        |e| {
-            let advice = match e.kind() {
-                io::ErrorKind::AddrInUse => {
-                    "another server uses this port; stop it, or change listen_port"
-                }
-                io::ErrorKind::PermissionDenied => {
-                    "ports below 1024 need root or CAP_NET_BIND_SERVICE; or change listen_port"
-                }
-                io::ErrorKind::AddrNotAvailable => {
-                    "this host does not have that address; change listen_address"
-                }
-                _ => "check listen_address and listen_port",
-            };
-            format!("cannot listen on {address}: {e}; {advice}")
-        },
-    )
+pub async fn open(
+    helper: &HelperLink,
+    address: SocketAddr,
+    service: Service,
+) -> Result<Listener, String> {
+    let refused = |e: io::Error| format!("cannot listen on {address}: {e}; {}", advice(&e));
+    let socket = helper.listen(address).await.map_err(refused)?;
+    let there = take_over(&socket).map_err(refused)?;
+    if there.ip() != address.ip() || ![0, there.port()].contains(&address.port()) {
+        return Err(format!("cannot listen on {address}: the helper listens on {there} instead"));
+    }
+    Ok(Listener { socket, address: there, service })
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another server uses this port; stop it, or change listen_port",
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need root or CAP_NET_BIND_SERVICE; or change listen_port"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this host does not have that address; change listen_address"
+        }
+        _ => "check listen_address and listen_port",
+    }
+}
+
+/// Makes a socket that somebody else opened ready for [`accept_clients`], if it listens for TCP.
+fn take_over(socket: &OwnedFd) -> io::Result<SocketAddr> {
+    let address = SocketAddr::try_from(getsockname(socket)?)?;
+    if !sockopt::socket_acceptconn(socket)? {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    prepare(socket)?;
+    rustix::io::ioctl_fionbio(socket, true)?;
+    Ok(address)
 }
 
 /// A silent control connection is probed after this time: shorter than what NATs forget.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-
-fn open_socket(address: SocketAddr) -> io::Result<(OwnedFd, SocketAddr)> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    if address.is_ipv6() {
-        // An IPv4 listener of its own may stand beside `::`.
-        sockopt::set_ipv6_v6only(&socket, true)?;
-    }
-    prepare(&socket)?;
-    bind(&socket, &address)?;
-    listen(&socket, BACKLOG)?;
-    let address = SocketAddr::try_from(getsockname(&socket)?)?;
-    Ok((socket, address))
-}
 
 /// What is set here is inherited by every connection, at no cost for each: replies leave at once
 /// (Nagle's algorithm would hold them back until the client acknowledges the one before), ABOR by
@@ -122,16 +121,7 @@ fn adopt_one(name: &str, socket: OwnedFd) -> Result<Listener, String> {
              or i2ftps"
         )
     })?;
-    let taken = || -> io::Result<SocketAddr> {
-        let address = SocketAddr::try_from(getsockname(&socket)?)?;
-        if !sockopt::socket_acceptconn(&socket)? {
-            return Err(io::ErrorKind::NotConnected.into());
-        }
-        prepare(&socket)?;
-        rustix::io::ioctl_fionbio(&socket, true)?;
-        Ok(address)
-    };
-    let address = taken().map_err(|e| {
+    let address = take_over(&socket).map_err(|e| {
         format!(
             "a socket of systemd named {name:?} is no listening TCP socket: {e}; use ListenStream= \
              with a port, and Accept=no"
@@ -282,10 +272,10 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_named_with_what_to_do() {
-        let first = open("127.0.0.1:0".parse().unwrap(), Service::Ftp).unwrap();
-        let error = open(first.address, Service::Ftp).unwrap_err();
-        assert!(error.contains(&first.address.to_string()), "{error}");
-        assert!(error.contains("another server uses this port"), "{error}");
+    fn an_error_comes_with_what_to_do() {
+        let advised = |errno: Errno| advice(&io::Error::from(errno));
+        assert!(advised(Errno::ADDRINUSE).contains("another server uses this port"));
+        assert!(advised(Errno::ACCESS).contains("CAP_NET_BIND_SERVICE"));
+        assert!(advised(Errno::ADDRNOTAVAIL).contains("change listen_address"));
     }
 }

@@ -26,6 +26,8 @@ pub type Ready = Box<dyn FnOnce(&[Listener], &[String])>;
 pub struct Hooks {
     /// Where the configuration came from: read again on SIGHUP.
     pub source: Option<std::path::PathBuf>,
+    /// Where systemd starts the helper; without it, the supervisor does.
+    pub helper_socket: Option<std::path::PathBuf>,
     /// Called once the server accepts clients, with where it listens and the layers that are up.
     pub ready: Option<Ready>,
 }
@@ -51,17 +53,16 @@ fn start(config: Config, hooks: Hooks) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|e| format!("the event loop cannot be started: {e}"))?;
-    let programs = Programs::open()?;
+    let programs = Programs::open(hooks.helper_socket.clone())?;
     let privileged = nix::unistd::geteuid().is_root();
-    let listeners = open_listeners(&config)?;
-    warn_of_bare_i2ftp(&listeners);
+    let adopted = adopt_listeners(&config)?;
     let control = operator::open(&config)?;
     raise_descriptor_limit(config.maximum_clients);
     raise_locked_memory_limit();
     let _locked_down = lock_down(&config)?;
     LocalSet::new().block_on(&runtime, async {
         let server = Server::new(config, programs, privileged);
-        serve(server, listeners, control, hooks).await
+        serve(server, adopted, control, hooks).await
     })
 }
 
@@ -77,9 +78,9 @@ fn lock_down(config: &Config) -> Result<LockedDown, String> {
     })
 }
 
-/// Listens where the configuration says, but for what systemd listens for already.
-fn open_listeners(config: &Config) -> Result<Vec<Listener>, String> {
-    let mut listeners = listen::adopt()?;
+/// Takes over what systemd listens for.
+fn adopt_listeners(config: &Config) -> Result<Vec<Listener>, String> {
+    let listeners = listen::adopt()?;
     for Listener { address, service, .. } in &listeners {
         let (configured, table) = match service {
             Service::Ftp => (true, ""),
@@ -96,19 +97,22 @@ fn open_listeners(config: &Config) -> Result<Vec<Listener>, String> {
             ));
         }
     }
-    let adopted: Vec<_> = listeners.iter().map(|listener| listener.service).collect();
-    let (opened, failed): (Vec<_>, Vec<_>) = config
-        .listeners()
-        .into_iter()
-        .filter(|(_, service)| !adopted.contains(service))
-        .map(|(address, service)| listen::open(address, service))
-        .partition(Result::is_ok);
-    if failed.is_empty() {
-        listeners.extend(opened.into_iter().flatten());
-        return Ok(listeners);
+    Ok(listeners)
+}
+
+/// Lets the helper listen where the configuration says, but for what systemd listens for already.
+async fn open_listeners(server: &Server, adopted: &[Listener]) -> Result<Vec<Listener>, String> {
+    let (mut opened, mut reasons) = (Vec::new(), Vec::new());
+    for (address, service) in server.config().listeners() {
+        if adopted.iter().any(|listener| listener.service == service) {
+            continue;
+        }
+        match listen::open(&server.helper, address, service).await {
+            Ok(listener) => opened.push(listener),
+            Err(reason) => reasons.push(reason),
+        }
     }
-    let reasons: Vec<String> = failed.into_iter().filter_map(Result::err).collect();
-    Err(reasons.join("; "))
+    if reasons.is_empty() { Ok(opened) } else { Err(reasons.join("; ")) }
 }
 
 /// Section 8 of the protocol's description says what it protects: little.
@@ -178,7 +182,7 @@ impl Signals {
 
 async fn serve(
     server: Rc<Server>,
-    listeners: Vec<Listener>,
+    mut listeners: Vec<Listener>,
     control: operator::Control,
     mut hooks: Hooks,
 ) -> Result<(), String> {
@@ -186,6 +190,8 @@ async fn serve(
     let notifier = Notifier::from_environment();
     let source = hooks.source.take();
     tokio::task::spawn_local(reap(Rc::clone(&server), signals.child));
+    listeners.extend(start_helper(&server, &listeners).await?);
+    warn_of_bare_i2ftp(&listeners);
     start_processes(&server).await?;
     let addresses: Vec<String> = listeners.iter().map(|l| l.address.to_string()).collect();
     server.set_listening(addresses.clone());
@@ -241,9 +247,10 @@ async fn serve(
     Ok(())
 }
 
-/// Helper, keeper and one gate must be ready before anybody is served (I11).
-async fn start_processes(server: &Rc<Server>) -> Result<(), String> {
+/// Starts the helper, and gives the listening sockets it has opened.
+async fn start_helper(server: &Rc<Server>, adopted: &[Listener]) -> Result<Vec<Listener>, String> {
     let helper = helper::start(server).await.map_err(|e| e.to_string())?;
+    let opened = open_listeners(server, adopted).await?;
     tokio::task::spawn_local(helper::watch(Rc::clone(server), helper));
     if server.config().active_from_port_20 && !server.helper.low_ports() {
         tracing::warn!(
@@ -252,6 +259,11 @@ async fn start_processes(server: &Rc<Server>) -> Result<(), String> {
              CAP_NET_BIND_SERVICE"
         );
     }
+    Ok(opened)
+}
+
+/// Helper, keeper and one gate must be ready before anybody is served (I11).
+async fn start_processes(server: &Rc<Server>) -> Result<(), String> {
     if server.config().tls.is_some() {
         let keeper = keeper::start(server).await.map_err(|e| e.to_string())?;
         tokio::task::spawn_local(keeper::watch(Rc::clone(server), keeper));

@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     net::IpAddr,
-    path::Path,
+    path::{Path, PathBuf},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -44,18 +44,29 @@ pub struct Programs {
     /// `bulkhead-worker`.
     pub worker: Program,
     /// `bulkhead-helper`.
-    pub helper: Program,
+    pub helper: HelperSource,
+}
+
+/// Where the helper comes from.
+#[derive(Debug)]
+pub enum HelperSource {
+    /// A program that the supervisor starts.
+    Program(Program),
+    /// A socket at which systemd starts one, in a unit of its own: the rest of the server then needs
+    /// no network.
+    Socket(PathBuf),
 }
 
 /// Where the other two binaries of an installed server are.
 const LIBEXEC: &str = "/usr/libexec/bulkhead";
 
 impl Programs {
-    /// Opens the running program, and the other two beside it or under the libexec directory.
+    /// Opens the running program, and the other two beside it or under the libexec directory; the
+    /// helper is not started by us if there is a socket where systemd does.
     ///
     /// # Errors
     /// A sentence that names what is missing and where it was looked for.
-    pub fn open() -> Result<Programs, String> {
+    pub fn open(helper_socket: Option<PathBuf>) -> Result<Programs, String> {
         let own = Path::new("/proc/self/exe");
         let beside = std::fs::read_link(own)
             .map_err(|e| format!("/proc/self/exe cannot be read ({e}); mount /proc"))?;
@@ -73,7 +84,10 @@ impl Programs {
         Ok(Programs {
             own: Program::open(own).map_err(|e| format!("/proc/self/exe: {e}"))?,
             worker: find("bulkhead-worker")?,
-            helper: find("bulkhead-helper")?,
+            helper: match helper_socket {
+                Some(socket) => HelperSource::Socket(socket),
+                None => HelperSource::Program(find("bulkhead-helper")?),
+            },
         })
     }
 }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use ipc::{Channel, ChannelError, Message, Received};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg},
+};
 use tokio::io::unix::AsyncFd;
 
 /// How long a child may leave a message unread before it counts as broken.
@@ -69,6 +72,30 @@ impl<S: Message, R: Message> AsyncChannel<S, R> {
     /// As [`Channel::send`]; `System` with `WouldBlock` when there is no room.
     pub fn try_send(&self, message: &S, fds: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
         self.channel.get_ref().send(message, fds)
+    }
+
+    /// Which process sent the message that comes next, as the kernel says. The message stays where
+    /// it is. The socket must have had `SO_PASSCRED` (unix(7)) before the message was sent.
+    ///
+    /// # Errors
+    /// When the channel has ended, or the kernel does not say.
+    pub async fn next_sender(&self) -> io::Result<UnixCredentials> {
+        loop {
+            let mut ready = self.channel.readable().await?;
+            let mut space = nix::cmsg_space!(UnixCredentials);
+            let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+            match recvmsg::<()>(self.as_raw_fd(), &mut [], Some(&mut space), flags) {
+                Err(nix::Error::EAGAIN) => ready.clear_ready(),
+                Err(e) => return Err(e.into()),
+                Ok(got) => {
+                    let of_sender = got.cmsgs()?.find_map(|message| match message {
+                        ControlMessageOwned::ScmCredentials(credentials) => Some(credentials),
+                        _ => None,
+                    });
+                    return of_sender.ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+        }
     }
 
     /// Receives one message. Cancelling loses nothing.

@@ -17,7 +17,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// Path and mode of what must be in both kinds of package.
-pub const EVERYWHERE: [(&str, &str); 24] = [
+pub const EVERYWHERE: [(&str, &str); 26] = [
     ("-rwxr-xr-x", "/usr/bin/bulkhead"),
     ("-rwxr-xr-x", "/usr/libexec/bulkhead/bulkhead-helper"),
     ("-rwxr-xr-x", "/usr/libexec/bulkhead/bulkhead-worker"),
@@ -26,6 +26,8 @@ pub const EVERYWHERE: [(&str, &str); 24] = [
     ("-rw-r--r--", "/etc/logrotate.d/bulkhead"),
     ("-rw-r--r--", "/usr/lib/systemd/system/bulkhead.service"),
     ("-rw-r--r--", "/usr/lib/systemd/system/bulkhead.socket"),
+    ("-rw-r--r--", "/usr/lib/systemd/system/bulkhead-helper@.service"),
+    ("-rw-r--r--", "/usr/lib/systemd/system/bulkhead-helper.socket"),
     ("-rw-r--r--", "/usr/lib/sysusers.d/bulkhead.conf"),
     ("-rw-r--r--", "/usr/lib/tmpfiles.d/bulkhead.conf"),
     ("-rw-r--r--", "/usr/lib/firewalld/services/bulkhead.xml"),

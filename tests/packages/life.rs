@@ -91,7 +91,34 @@ fn serves(debian: &Debian) {
     assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
     let verified = debian.sh("bulkhead policy verify");
     assert!(verified.contains(" 0 failed"), "{verified}");
+    has_no_network(debian, &pid);
     assert_ne!(debian.property("bulkhead.service", "WatchdogTimestampMonotonic"), "0");
+}
+
+/// Process ids of the helpers that run.
+fn helpers(debian: &Debian) -> Vec<String> {
+    let named =
+        debian.sh("grep --files-with-matches --line-regexp bulkhead-helper /proc/[0-9]*/comm || :");
+    named.lines().filter_map(|path| Some(path.split('/').nth(2)?.to_owned())).collect()
+}
+
+/// Of the server, the helper alone is in the host's network, in a unit and under a uid of its own.
+fn has_no_network(debian: &Debian, supervisor: &str) {
+    let network = |pid: &str| debian.sh(&format!("readlink /proc/{pid}/ns/net"));
+    let helper = helpers(debian).pop().unwrap();
+    assert_eq!(network(&helper), network("1"));
+    assert_ne!(network(supervisor), network("1"));
+    let status = debian.sh(&format!("cat /proc/{helper}/status"));
+    let uid = debian.sh("id --user bulkhead-helper");
+    let bound = format!("CapBnd:\t{:016x}", 1 << 10);
+    assert!(status.contains(&format!("Uid:\t{uid}\t")) && status.contains(&bound), "{status}");
+    assert_eq!(debian.sh(&format!("tr -d '\\0' < /proc/{helper}/environ")), "");
+    let interfaces = debian.sh(&format!("nsenter --target {supervisor} --net cat /proc/net/dev"));
+    assert_eq!(interfaces.lines().count(), 3, "{interfaces}");
+    // Killed, it comes back, and the server goes on.
+    debian.sh(&format!("kill -KILL {helper}"));
+    eventually("another helper", || (helpers(debian).pop()? != helper).then_some(()));
+    assert_eq!(debian.sh(&format!("{CURL} ftp://127.0.0.1/small")), "hello");
 }
 
 fn reloads(debian: &Debian) {
@@ -108,13 +135,14 @@ fn reloads(debian: &Debian) {
 
 /// As on a kernel without the family.
 fn serves_without_ipv6(debian: &Debian) {
-    let drop_in = "/etc/systemd/system/bulkhead.service.d/no-ipv6.conf";
+    let drop_in = "/etc/systemd/system/bulkhead-helper@.service.d";
     debian.sh(&format!(
-        "printf '[Service]\\nRestrictAddressFamilies=\\nRestrictAddressFamilies=AF_INET AF_UNIX\\n' \
-         > {drop_in}; systemctl daemon-reload; systemctl restart bulkhead.service"
+        "mkdir {drop_in}
+         printf '[Service]\\nRestrictAddressFamilies=\\nRestrictAddressFamilies=AF_INET\\n' \
+         > {drop_in}/no-ipv6.conf; systemctl daemon-reload; systemctl restart bulkhead.service"
     ));
     assert_eq!(debian.sh(&format!("{CURL} ftp://127.0.0.1/small")), "hello");
-    debian.sh(&format!("rm {drop_in}; systemctl daemon-reload"));
+    debian.sh(&format!("rm -r {drop_in}; systemctl daemon-reload"));
 }
 
 fn is_activated_by_its_socket(debian: &Debian) {
@@ -161,6 +189,7 @@ fn is_removed(debian: &Debian) {
     assert!(!debian.run(&format!("{CURL} ftp://127.0.0.1/small")).status.success());
     let wanted = debian.sh("find /etc/systemd -name 'bulkhead.service' -o -name 'bulkhead.socket'");
     assert_eq!(wanted, "", "links to units that are gone");
+    assert!(!debian.path("/run/bulkhead-helper.socket").exists());
     // Settings, accounts and files stay.
     for path in ["/etc/bulkhead/bulkhead.toml", "/etc/bulkhead/users.toml", "/srv/alice/large"] {
         assert!(debian.path(path).exists(), "{path}");

@@ -49,7 +49,7 @@ fn scripts() {
         "systemd-tmpfiles --create bulkhead.conf || :",
         "if [ -d /run/systemd/system ]; then systemctl daemon-reload || :; fi",
         "if [ \"$1\" = 0 ] && [ -d /run/systemd/system ]; then",
-        "systemctl --no-reload disable --now bulkhead.service bulkhead.socket || :",
+        "systemctl --no-reload disable --now bulkhead.service bulkhead.socket bulkhead-helper.socket || :",
         "fi",
         "if [ -d /run/systemd/system ]; then",
         "systemctl daemon-reload || :",

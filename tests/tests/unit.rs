@@ -11,6 +11,7 @@ use libtest_mimic::Trial;
 use policy::{Features, Role, compile, model::Style, policy_of};
 
 const UNIT: &str = include_str!("../../packaging/systemd/bulkhead.service");
+const HELPER_UNIT: &str = include_str!("../../packaging/systemd/bulkhead-helper@.service");
 
 pub fn tests() -> Vec<Trial> {
     let analyze = "systemd-analyze";
@@ -31,15 +32,15 @@ fn analyze(arguments: &[&str]) -> String {
 }
 
 /// The values of a setting, which may be given on several lines.
-fn values(key: &str) -> Vec<&'static str> {
-    let lines = UNIT.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+fn values(unit: &'static str, key: &str) -> Vec<&'static str> {
+    let lines = unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
     lines.flat_map(str::split_whitespace).collect()
 }
 
-/// The calls that the unit's filter allows.
-fn allowed_calls() -> BTreeSet<String> {
+/// The calls that a unit's filter allows.
+fn allowed_calls(unit: &str) -> BTreeSet<String> {
     let mut allowed = BTreeSet::new();
-    for line in UNIT.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
+    for line in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
         let (taken_away, words) = match line.strip_prefix('~') {
             Some(words) => (true, words),
             None => (false, line),
@@ -66,35 +67,46 @@ fn expanded(word: &str) -> Vec<String> {
 }
 
 fn filter() {
-    let allowed = allowed_calls();
-    let raising = [
+    /// What raises the sandbox of any role.
+    const RAISING: [&str; 9] = [
         "seccomp",
         "landlock_create_ruleset",
         "landlock_add_rule",
         "landlock_restrict_self",
-        "chroot",
-        "setgroups",
         "setresuid",
-        "setresgid",
         "capset",
         "prctl",
         "prlimit64",
         "close_range",
-        "openat2",
     ];
+    const OF_SERVER: [&str; 4] = ["chroot", "setgroups", "setresgid", "openat2"];
+    let (own, of_all): (Vec<Role>, Vec<Role>) = (vec![Role::Helper], Role::ALL.to_vec());
+    for (unit, more, roles) in [(UNIT, &OF_SERVER[..], of_all), (HELPER_UNIT, &[], own)] {
+        let allowed = allowed_calls(unit);
+        let missing = missing_calls(&allowed, RAISING.iter().chain(more), &roles);
+        assert!(missing.is_empty(), "the unit's SystemCallFilter stops {missing:?}");
+        for call in ["mount", "ptrace", "bpf", "init_module", "kexec_load", "setpriority"] {
+            assert!(!allowed.contains(call), "{call}");
+        }
+    }
+}
+
+/// What a unit stops of what raises the sandbox, and of what the roles below it may do.
+fn missing_calls<'a>(
+    allowed: &BTreeSet<String>,
+    raising: impl Iterator<Item = &'a &'a str>,
+    roles: &[Role],
+) -> Vec<String> {
     let mut missing: Vec<String> =
-        raising.iter().filter(|call| !allowed.contains(**call)).map(|c| c.to_string()).collect();
-    for role in Role::ALL {
-        let policy = policy_of(role).unwrap();
+        raising.filter(|call| !allowed.contains(**call)).map(|c| c.to_string()).collect();
+    for role in roles {
+        let policy = policy_of(*role).unwrap();
         if policy.seccomp.style == Style::Allow {
             let calls = compile::allowed_names(&policy, Features::all()).into_iter();
             missing.extend(calls.filter(|c| !allowed.contains(*c)).map(|c| format!("{role}: {c}")));
         }
     }
-    assert!(missing.is_empty(), "the unit's SystemCallFilter stops {missing:?}");
-    for call in ["mount", "ptrace", "bpf", "init_module", "kexec_load", "setpriority"] {
-        assert!(!allowed.contains(call), "{call}");
-    }
+    missing
 }
 
 fn rises() {
@@ -104,11 +116,11 @@ fn rises() {
     for program in ["bulkhead", "bulkhead-worker", "bulkhead-helper"] {
         fs::copy(server.binaries.join(program), place.join(program)).unwrap();
     }
-    let capabilities: Vec<&str> = values("CapabilityBoundingSet")
+    let capabilities: Vec<&str> = values(UNIT, "CapabilityBoundingSet")
         .into_iter()
         .map(|name| name.strip_prefix("CAP_").unwrap())
         .collect();
-    let calls: Vec<String> = allowed_calls().into_iter().collect();
+    let calls: Vec<String> = allowed_calls(UNIT).into_iter().collect();
     environment::set_restrictions(&place, "bulkhead", &capabilities, &calls);
     server.binaries.clone_from(&place);
     server.launch();

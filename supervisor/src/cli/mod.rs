@@ -50,7 +50,7 @@ enum Command {
     /// Make a self-signed certificate for development.
     Certificate(certificate::Certificate),
     /// Run the server.
-    Serve,
+    Serve(serve::Serve),
     /// Write the configuration, the first account and a certificate, question by question.
     Setup(Box<setup::Setup>),
     /// Check the configuration and the host, and say everything that is wrong at once.
@@ -114,7 +114,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Try(options) => try_serve::run(&options),
         Command::Certificate(options) => certificate::run(&options),
-        Command::Serve => serve::run(load(config)?),
+        Command::Serve(options) => serve::run(load(config)?, options),
         Command::Setup(command) => setup::run(config, &command).map(done),
         Command::Check(command) => check::run(config, &command),
         Command::User(command) => user::run(load(config)?, command).map(done),

@@ -1,6 +1,8 @@
 //! `bulkhead serve`: the server in the foreground, as a service manager runs it.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
 
 use super::Failure;
 use crate::{
@@ -8,11 +10,19 @@ use crate::{
     log, serve,
 };
 
+/// Options of `bulkhead serve`.
+#[derive(Args)]
+pub struct Serve {
+    /// Reach the helper at this socket, where systemd starts it, instead of starting one.
+    #[arg(long, value_name = "PATH")]
+    helper_socket: Option<PathBuf>,
+}
+
 /// Starts the log and runs the server until it is told to end.
 ///
 /// # Errors
 /// When the log cannot be started.
-pub fn run(config: Config) -> Result<ExitCode, Failure> {
+pub fn run(config: Config, options: Serve) -> Result<ExitCode, Failure> {
     let format = match config.log.format {
         LogFormat::Text => log::Format::Text,
         LogFormat::Json => log::Format::Json,
@@ -28,6 +38,10 @@ pub fn run(config: Config) -> Result<ExitCode, Failure> {
     for note in &config.notes {
         tracing::warn!(event = "note", "{note}");
     }
-    let hooks = serve::Hooks { source: config.file.clone(), ready: None };
+    let hooks = serve::Hooks {
+        source: config.file.clone(),
+        helper_socket: options.helper_socket,
+        ready: None,
+    };
     Ok(serve::run(config, hooks))
 }

@@ -109,7 +109,7 @@ pub fn run(options: &Try) -> Result<ExitCode, Failure> {
         // Nobody who closed the terminal misses the text.
         drop(guide.write(&mut io::stdout().lock(), listeners, layers));
     };
-    let hooks = serve::Hooks { source: None, ready: Some(Box::new(ready)) };
+    let hooks = serve::Hooks { ready: Some(Box::new(ready)), ..serve::Hooks::default() };
     Ok(serve::run(config, hooks))
 }
 

@@ -1,12 +1,14 @@
 //! `bulkhead unit`: what the packaged systemd unit does not know, because it is in the configuration.
 //!
-//! The unit makes the whole file system read-only, hides the homes and leaves the server no
-//! capability that overrides the mode of a file. The drop-in names the directories that accounts may
-//! write to, homes that are served at all, and the capabilities that this configuration needs.
+//! The unit makes the whole file system read-only, hides the homes, leaves the server no capability
+//! that overrides the mode of a file, and no network but the sockets that the helper's unit makes. The
+//! drop-in names the directories that accounts may write to, homes that are served at all, and the
+//! capabilities and the network that this configuration needs.
 
 use std::{
     collections::BTreeSet,
     fmt::Write,
+    net::IpAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -24,6 +26,8 @@ struct Needs {
     pam: bool,
     pam_alone: bool,
     admin_group: bool,
+    /// Names in `[passive] address`, which the supervisor resolves.
+    names: BTreeSet<String>,
     /// Files of the configuration that belong to somebody else than root.
     foreign: BTreeSet<PathBuf>,
 }
@@ -44,6 +48,7 @@ fn needs(config: &Config, store: &Store) -> Needs {
         pam_alone: config.auth.backends == [Backend::Pam],
         admin_group: config.admin_group.is_some(),
         foreign: foreign(config),
+        names: names(config),
         ..Needs::default()
     };
     for record in store.accounts.values() {
@@ -62,6 +67,12 @@ fn needs(config: &Config, store: &Store) -> Needs {
         needs.writable.insert(directory.to_owned());
     }
     needs
+}
+
+/// The names among the addresses that clients are told to connect to.
+fn names(config: &Config) -> BTreeSet<String> {
+    let hosts = config.passive.addresses.iter().map(|address| &address.host);
+    hosts.filter(|host| host.parse::<IpAddr>().is_err()).cloned().collect()
 }
 
 /// What the server reads and does not own. A file that is not there yet is nobody's.
@@ -97,6 +108,15 @@ fn drop_in(needs: &Needs) -> String {
     if home {
         text.push_str("# Homes are served. They are read-only but for the directories below.\n");
         text.push_str("ProtectHome=read-only\n");
+    }
+    if needs.pam || !needs.names.is_empty() {
+        if needs.pam {
+            text.push_str("# PAM's modules may ask servers of the network.\n");
+        }
+        for name in &needs.names {
+            writeln!(text, "# {} is looked up in DNS.", name.escape_debug()).ok();
+        }
+        text.push_str("PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6\n");
     }
     if needs.pam {
         text.push_str("# System users write to their homes, and PAM writes audit records.\n");
@@ -168,9 +188,22 @@ mod tests {
     #[test]
     fn pam_gets_what_it_needs() {
         let text = drop_in(&needs_of("[auth]\nbackends = [\"pam\"]\n", ""));
+        assert!(text.contains("PrivateNetwork=no\nRestrictAddressFamilies=AF_INET AF_INET6\n"));
         assert!(text.contains("AF_NETLINK") && text.contains("CAP_AUDIT_WRITE"), "{text}");
         assert!(text.contains("CAP_DAC_OVERRIDE CAP_CHOWN\n"), "{text}");
         assert!(text.contains("ConditionPathExists=\n"), "{text}");
+    }
+
+    #[test]
+    fn the_network_is_given_back_only_to_resolve_a_name() {
+        let passive = |address: &str| {
+            let configuration = format!("[passive]\naddress = {address}\n");
+            drop_in(&needs_of(&configuration, ""))
+        };
+        assert!(!passive("\"192.0.2.7\"").contains("PrivateNetwork"));
+        let text = passive("\"ftp.example.org\"");
+        assert!(text.contains("# ftp.example.org is looked up"), "{text}");
+        assert!(text.contains("PrivateNetwork=no\n"), "{text}");
     }
 
     #[test]

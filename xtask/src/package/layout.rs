@@ -9,13 +9,21 @@ use std::{
 use crate::command::{Done, copy, make_directory, run, workspace};
 
 /// Where a package's file comes from, relative to the workspace, and where it goes.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 16] = [
     ("packaging/pam.d/bulkhead", "root/etc/pam.d/bulkhead"),
     ("packaging/rpm/pam", "root-rpm/etc/pam.d/bulkhead"),
     ("packaging/logrotate.d/bulkhead", "root/etc/logrotate.d/bulkhead"),
     ("packaging/apparmor/bulkhead", "root/etc/apparmor.d/bulkhead"),
     ("packaging/systemd/bulkhead.service", "root/usr/lib/systemd/system/bulkhead.service"),
     ("packaging/systemd/bulkhead.socket", "root/usr/lib/systemd/system/bulkhead.socket"),
+    (
+        "packaging/systemd/bulkhead-helper@.service",
+        "root/usr/lib/systemd/system/bulkhead-helper@.service",
+    ),
+    (
+        "packaging/systemd/bulkhead-helper.socket",
+        "root/usr/lib/systemd/system/bulkhead-helper.socket",
+    ),
     ("packaging/sysusers.d/bulkhead.conf", "root/usr/lib/sysusers.d/bulkhead.conf"),
     ("packaging/tmpfiles.d/bulkhead.conf", "root/usr/lib/tmpfiles.d/bulkhead.conf"),
     ("packaging/firewalld/bulkhead.xml", "root/usr/lib/firewalld/services/bulkhead.xml"),
