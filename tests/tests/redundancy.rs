@@ -12,7 +12,7 @@ use std::{
 
 use bulkhead_tests::{
     environment,
-    harness::{ControlConnection, Server, is_root, patterned, test},
+    harness::{ControlConnection, Server, has_ipv6, is_root, needs_ipv6, patterned, test},
     reduced_policy::{Embedded, without_vdso_clock},
 };
 use libtest_mimic::Trial;
@@ -42,6 +42,8 @@ pub fn tests() -> Vec<Trial> {
         .map(|(name, run)| match missing {
             _ if !is_root() => skipped(test(name, run), "skipped: needs root"),
             Some(program) => skipped(test(name, run), &format!("skipped: needs {program}")),
+            // It opens sockets of both families.
+            None if name.contains("helper") => needs_ipv6(test(name, run)),
             None => test(name, run),
         })
         .collect()
@@ -125,7 +127,9 @@ fn prepared() -> Server {
     // More than the buffers of a connection hold.
     alice.put("large", &patterned(24 << 20));
     fs::write(server.path("upload"), patterned(2 << 20)).unwrap();
+    let addresses = if has_ipv6() { "[\"127.0.0.1\", \"::1\"]" } else { "\"127.0.0.1\"" };
     server
+        .with("listen_address", addresses)
         .with("tls.certificate", &format!("{certificate:?}"))
         .with("tls.private_key", &format!("{key:?}"))
         .with("sync_uploads", "true")

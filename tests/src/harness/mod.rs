@@ -32,7 +32,7 @@ pub use server::Server;
 pub use settings::Settings;
 pub use tls::{FtpsClient, TlsClient, TlsStream, TlsVersion};
 pub use transcript::{Answered, Transcript, fits};
-pub use trial::{needing_program, needs_ipv6, needs_program, needs_root, test};
+pub use trial::{has_ipv6, needing_program, needs_ipv6, needs_program, needs_root, test};
 
 /// How long anything in these tests may take before it counts as failed. Far more than it takes,
 /// because the machine may be busy.

@@ -35,8 +35,10 @@ pub fn needing_program(trial: Trial, program: &str) -> Trial {
 
 /// A test that needs IPv6 on the loopback interface; it is ignored, and says so, without.
 pub fn needs_ipv6(trial: Trial) -> Trial {
-    match std::net::TcpListener::bind("[::1]:0") {
-        Ok(_) => trial,
-        Err(_) => trial.with_kind("skipped: needs IPv6").with_ignored_flag(true),
-    }
+    if has_ipv6() { trial } else { trial.with_kind("skipped: needs IPv6").with_ignored_flag(true) }
+}
+
+/// Whether there is IPv6 on the loopback interface.
+pub fn has_ipv6() -> bool {
+    std::net::TcpListener::bind("[::1]:0").is_ok()
 }

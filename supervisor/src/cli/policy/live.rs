@@ -374,8 +374,8 @@ mod tests {
         for (field, value) in [
             ("Uid", "0 0 0 0"),
             ("Seccomp_filters", "2"),
-            ("CapEff", "00000000000405e5"),
-            ("CapPrm", "00000000000405e5"),
+            ("CapEff", "00000000000401e5"),
+            ("CapPrm", "00000000000401e5"),
             ("CapBnd", "00000000200405e7"),
         ] {
             root.status.insert(field.into(), value.into());
