@@ -317,10 +317,14 @@ impl<'a> Attempts<'a> {
     }
 
     /// `failure_delay` after the first failure, doubled with each one, up to sixteen times as long.
-    /// The same for every cause, so that it tells nothing.
+    /// The same for every cause, so that it tells nothing. The failures are those of the connection,
+    /// or of its address as long as that has a penalty for them: a client of I2FTP has one attempt
+    /// for each connection.
     fn delay(&self) -> Duration {
-        let doublings = self.failures.saturating_sub(1).min(4);
-        let first = self.connection.server.config().attempts.failure_delay;
+        let server = &self.connection.server;
+        let of_address = server.failed_logins_of(self.connection.client.ip());
+        let doublings = self.failures.max(of_address).saturating_sub(1).min(4);
+        let first = server.config().attempts.failure_delay;
         Duration::from_millis(first.saturating_mul(1 << doublings))
     }
 

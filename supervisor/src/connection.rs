@@ -24,7 +24,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::{
     attempts::{Attempts, Outcome},
-    census::Place,
+    census::{Full, Place},
     children::{Child, Ended},
     listen,
     pam_session::PamSession,
@@ -73,6 +73,8 @@ pub struct Connection {
     pub service: Service,
     /// Its row in the session table.
     pub entry: Entry,
+    /// Its place among the strangers of I2FTP, until it has logged in.
+    pub stranger: RefCell<Option<Place>>,
     /// The PAM session of its account, if one is open: closed when the connection is over, however
     /// it ends.
     pub pam_session: RefCell<Option<PamSession>>,
@@ -109,6 +111,7 @@ pub async fn serve(server: Rc<Server>, client: Client) {
         local,
         service,
         entry,
+        stranger: RefCell::default(),
         pam_session: RefCell::default(),
     };
     tracing::info!(
@@ -118,12 +121,23 @@ pub async fn serve(server: Rc<Server>, client: Client) {
         port = address.port(),
         service = ?service,
     );
-    let reason = match tokio::time::timeout(GATE_PATIENCE, server.pool.take(&server)).await {
-        Ok(gate) => with_gate(&connection, gate, control, &mut orders).await,
-        Err(_) => {
+    let reason = match admit_stranger(&connection) {
+        Err(reason) => {
             server.counters.refused();
-            listen::refuse(&control, service, "421 The server is too busy; try again later.\r\n");
-            "no gate became ready".into()
+            tracing::warn!(event = "refused", client = %address.ip(), reason);
+            reason.into()
+        }
+        Ok(place) => {
+            connection.stranger.replace(place);
+            match tokio::time::timeout(GATE_PATIENCE, server.pool.take(&server)).await {
+                Ok(gate) => with_gate(&connection, gate, control, &mut orders).await,
+                Err(_) => {
+                    server.counters.refused();
+                    let line = "421 The server is too busy; try again later.\r\n";
+                    listen::refuse(&control, service, line);
+                    "no gate became ready".into()
+                }
+            }
         }
     };
     tracing::info!(
@@ -135,6 +149,31 @@ pub async fn serve(server: Rc<Server>, client: Client) {
     );
     drop(connection);
     drop(place);
+}
+
+/// Counts a client of I2FTP among those who have yet to log in: whoever knows the key is through in
+/// a moment, so that few places are enough, and strangers never take those of FTP.
+fn admit_stranger(connection: &Connection) -> Result<Option<Place>, &'static str> {
+    match connection.service {
+        Service::Ftp | Service::FtpsImplicit => return Ok(None),
+        Service::I2ftp | Service::I2ftpTls => {}
+    }
+    let server = &connection.server;
+    let config = server.config();
+    // A reload may have taken I2FTP away; the gate will be told.
+    let Some(i2ftp) = &config.i2ftp else { return Ok(None) };
+    server
+        .i2ftp_strangers
+        .admit(
+            server.block(connection.client.ip()),
+            i2ftp.max_unauthenticated,
+            i2ftp.max_unauthenticated_per_ip,
+        )
+        .map(Some)
+        .map_err(|full| match full {
+            Full::Server => "i2ftp-strangers-full",
+            Full::Address => "i2ftp-strangers-of-address-full",
+        })
 }
 
 /// Serves a client from its greeting on. Returns why the connection ended.
@@ -275,6 +314,7 @@ async fn talk_to_gate(
                 deadline = Some(tokio::time::Instant::now() + GOODBYE_PATIENCE);
             }
             Outcome::LoggedIn(account) => {
+                connection.stranger.replace(None);
                 let occasion = Occasion {
                     session: connection.session,
                     account: &account,

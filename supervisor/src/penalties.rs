@@ -69,6 +69,7 @@ struct Penalty {
     in_force: bool,
     last: Cause,
     causes: u8,
+    failed_logins: u32,
 }
 
 /// The penalties of all blocks.
@@ -141,6 +142,9 @@ impl Penalties {
             in_force: was_in_force || left >= Duration::from_secs(floor),
             last: cause,
             causes: before.map_or(0, |old| old.causes) | cause.bit(),
+            failed_logins: before
+                .map_or(0, |old| old.failed_logins)
+                .saturating_add(u32::from(cause == Cause::FailedLogin)),
         };
         while self.blocks.len() >= self.settings.blocks {
             let Some((_, first)) = self.order.first().copied() else { break };
@@ -149,6 +153,12 @@ impl Penalties {
         self.order.insert((penalty.ends, block));
         self.blocks.insert(block, penalty);
         penalty.in_force && !was_in_force
+    }
+
+    /// The failed logins of the block of `address` for which it still has a penalty.
+    pub fn failed_logins(&mut self, address: IpAddr, now: Instant) -> u32 {
+        self.expire(now);
+        self.blocks.get(&self.block(address)).map_or(0, |penalty| penalty.failed_logins)
     }
 
     /// The penalties, those that end last first.
@@ -250,7 +260,19 @@ mod tests {
         let (mut table, start) = (table(|_| ()), Instant::now());
         for i in 0..100 {
             assert!(!table.add(HERE, Cause::FailedLogin, at(start, i * 5)));
+            assert_eq!(table.failed_logins(HERE, at(start, i * 5)), 1);
         }
+    }
+
+    #[test]
+    fn failed_logins_of_a_block_are_counted_until_its_penalty_ends() {
+        let (mut table, start) = (table(|_| ()), Instant::now());
+        table.add(HERE, Cause::FailedLogin, start);
+        table.add(HERE, Cause::NoLogin, start);
+        table.add(HERE, Cause::FailedLogin, start);
+        assert_eq!(table.failed_logins(HERE, start), 2);
+        assert_eq!(table.failed_logins("192.0.2.2".parse().unwrap(), start), 0);
+        assert_eq!(table.failed_logins(HERE, at(start, 11)), 0);
     }
 
     #[test]

@@ -159,6 +159,8 @@ pub struct Server {
     pub children: Rc<Children>,
     /// Clients counted.
     pub census: Rc<Census>,
+    /// Those of them who have yet to show that they know the key of I2FTP.
+    pub i2ftp_strangers: Rc<Census>,
     /// Ready gates.
     pub pool: Pool,
     /// The helper.
@@ -200,6 +202,7 @@ impl Server {
             programs,
             children: Rc::default(),
             census: Rc::default(),
+            i2ftp_strangers: Rc::default(),
             pool: Pool::default(),
             helper: HelperLink::default(),
             keeper: KeeperLink::default(),
@@ -309,6 +312,11 @@ impl Server {
     /// Whether an address is refused at the moment.
     pub fn penalty(&self, address: IpAddr) -> Judgement {
         self.penalties.borrow_mut().judge(address, Instant::now())
+    }
+
+    /// The failed logins for which an address has a penalty.
+    pub fn failed_logins_of(&self, address: IpAddr) -> u32 {
+        self.penalties.borrow_mut().failed_logins(address, Instant::now())
     }
 
     /// The penalty table, for the operator.

@@ -13,6 +13,7 @@ mod ftps_keys;
 mod hardened_hosts;
 mod hostile_workers;
 mod i2ftp;
+mod i2ftp_before_login;
 mod i2ftp_operator;
 mod i2ftp_python;
 mod identities;
@@ -58,6 +59,7 @@ fn main() {
         ftps_keys::tests(),
         hostile_workers::tests(),
         i2ftp::tests(),
+        i2ftp_before_login::tests(),
         i2ftp_operator::tests(),
         i2ftp_python::tests(),
         identities::tests(),

@@ -178,6 +178,8 @@ fn i2ftp(port: u16) -> Result<(I2ftp, String), Failure> {
         read_only: false,
         secured: false,
         pulf_hash: false,
+        max_unauthenticated: 0,
+        max_unauthenticated_per_ip: 0,
         allow_pctl: false,
     };
     Ok((i2ftp, digits))

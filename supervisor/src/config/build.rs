@@ -255,6 +255,8 @@ impl Builder<'_> {
             read_only: self.flag("i2ftp", "read_only"),
             secured: self.flag("i2ftp", "secured"),
             pulf_hash: self.flag("i2ftp", "pulf_hash"),
+            max_unauthenticated: self.number("i2ftp", "max_unauthenticated"),
+            max_unauthenticated_per_ip: self.number("i2ftp", "max_unauthenticated_per_ip"),
             allow_pctl: self.flag("i2ftp", "allow_pctl"),
         };
         self.flag("i2ftp", "enabled").then_some(settings)

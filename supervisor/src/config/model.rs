@@ -168,6 +168,10 @@ pub struct I2ftp {
     pub secured: bool,
     /// Whether `PULF,path,hash` is understood.
     pub pulf_hash: bool,
+    /// Most clients before login, in all; 0 = no limit.
+    pub max_unauthenticated: u64,
+    /// Most clients before login of one address block; 0 = no limit.
+    pub max_unauthenticated_per_ip: u64,
     /// Whether PCTL is answered.
     pub allow_pctl: bool,
 }

@@ -169,6 +169,8 @@ pub const KEYS: &[Key] = &[
     key("i2ftp", "read_only", Flag, "false", "Whether its clients may change anything.", "true"),
     key("i2ftp", "secured", Flag, "false", "I2FTP's secured mode: obfuscation, not encryption. Use `tls_port` for encryption.", "true"),
     key("i2ftp", "pulf_hash", Flag, "false", "Whether `PULF,path,hash` is understood.", "true"),
+    key("i2ftp", "max_unauthenticated", Count, "100", "Most clients that may be about to log in at a time; 0 = no limit.", "50"),
+    key("i2ftp", "max_unauthenticated_per_ip", Count, "30", "The same for one address (IPv6: one /64); 0 = no limit.", "10"),
     key("i2ftp", "allow_pctl", Flag, "false", "Whether PCTL is answered with the process id of the supervisor.", "true"),
 
     key("limits", "login_timeout", Seconds, "60", "Seconds a client may take to log in; 0 = no limit.", "30"),

@@ -35,7 +35,11 @@ impl I2ftpServer {
         I2ftpServer::start_with(settings, |server| server)
     }
 
-    fn start_with(settings: &[(&str, &str)], more: impl FnOnce(Server) -> Server) -> I2ftpServer {
+    /// The same, with more settings of the server.
+    pub fn start_with(
+        settings: &[(&str, &str)],
+        more: impl FnOnce(Server) -> Server,
+    ) -> I2ftpServer {
         let server = Server::new();
         let exchange = Account::make(server.scratch.path(), "exchange", 20_101);
         let root = format!("{:?}", exchange.root);
