@@ -100,8 +100,12 @@ pub fn finish(policy: &Policy, privileged: bool) -> Result<(), LockdownFailure> 
     }
     let permitted =
         caps::read(None, CapSet::Permitted).map_err(|e| failure("capabilities", e.to_string()))?;
-    let held: CapsHashSet = in_policy(policy, true).intersection(&permitted).copied().collect();
-    set_all(&held)
+    let of_policy = |held_only: bool| -> CapsHashSet {
+        in_policy(policy, held_only).intersection(&permitted).copied().collect()
+    };
+    // What children need is permitted and not in force: with no_new_privs, exec gives no process a
+    // capability that its parent was not permitted, whatever the bounding set says (capabilities(7)).
+    set_sets(&of_policy(true), &of_policy(false))
 }
 
 /// The bits of a setting.
@@ -122,10 +126,14 @@ pub fn securebits(setting: Securebits) -> CapabilitiesSecureBits {
 }
 
 fn set_all(held: &CapsHashSet) -> Result<(), LockdownFailure> {
+    set_sets(held, held)
+}
+
+fn set_sets(effective: &CapsHashSet, permitted: &CapsHashSet) -> Result<(), LockdownFailure> {
     let failed = |e: caps::errors::CapsError| failure("capabilities", e.to_string());
     // Effective first: it must stay within the permitted set.
-    caps::set(None, CapSet::Effective, held).map_err(failed)?;
-    caps::set(None, CapSet::Permitted, held).map_err(failed)?;
+    caps::set(None, CapSet::Effective, effective).map_err(failed)?;
+    caps::set(None, CapSet::Permitted, permitted).map_err(failed)?;
     caps::set(None, CapSet::Inheritable, &CapsHashSet::new()).map_err(failed)
 }
 

@@ -97,7 +97,7 @@ pub enum RootDirectory {
 pub struct Capability {
     /// Its name without `CAP_`.
     pub name: String,
-    /// Whether the process holds it; otherwise it is in the bounding set only, for its children.
+    /// Whether it is in force; otherwise the process is permitted it, for its children.
     #[serde(default = "yes")]
     pub held: bool,
     /// The reason.

@@ -92,14 +92,17 @@ fn as_the_policy_says() {
         assert_eq!(process.field("NoNewPrivs"), no_new_privs, "{role:?}");
         let held = policy.capabilities.iter().filter(|c| c.held).map(|c| c.name.clone());
         let held = if is_root() { mask(held) & available } else { 0 };
+        // What only children use is permitted, and not in force.
         let bounding = mask(policy.capabilities.iter().map(|c| c.name.clone())) & available;
+        let permitted = if is_root() { bounding } else { 0 };
         assert_eq!(process.capabilities("CapEff") & !held, 0, "{role:?}");
-        assert_eq!(process.capabilities("CapPrm") & !held, 0, "{role:?}");
+        assert_eq!(process.capabilities("CapPrm") & !permitted, 0, "{role:?}");
         assert_eq!(process.capabilities("CapInh"), 0, "{role:?}");
         assert_eq!(process.capabilities("CapAmb"), 0, "{role:?}");
         if is_root() {
             assert_eq!(process.capabilities("CapBnd"), bounding, "{role:?}");
             assert_eq!(process.capabilities("CapEff"), held, "{role:?}");
+            assert_eq!(process.capabilities("CapPrm"), bounding, "{role:?}");
         }
         if policy.identity.is != IdentityKind::Root {
             assert_eq!(process.field("Groups"), "", "{role:?}");

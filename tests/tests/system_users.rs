@@ -365,7 +365,8 @@ fn sessions() {
     users.add("sha", 4811, SHA512, NO_AGES, &[]);
     script(
         "/etc/session.sh",
-        "#!/bin/sh\necho \"$PAM_TYPE $PAM_USER $PAM_RHOST\" >>/etc/sessions\n",
+        "#!/bin/sh\necho \"$PAM_TYPE $PAM_USER $PAM_RHOST\" >>/etc/sessions\n\
+         grep CapEff /proc/self/status >/etc/capabilities\n",
     );
     service(
         "auth required pam_unix.so nodelay\naccount required pam_unix.so\n\
@@ -390,6 +391,13 @@ fn sessions() {
     wrong.command("PASS passwore", 530);
     let control = log_in(&server);
     expect(&["open"]);
+    // PAM's modules have the capabilities they may need, and no other.
+    let policy = policy::policy_of(policy::Role::PamAuthenticator).unwrap();
+    let named = policy.capabilities.iter().map(|c| policy::capability_bit(&c.name).unwrap());
+    let named = named.fold(0, |all, bit| all | bit);
+    let ours = Process::look(std::process::id().cast_signed()).unwrap().capabilities("CapBnd");
+    let found = fs::read_to_string("/etc/capabilities").unwrap();
+    assert_eq!(found, format!("CapEff:\t{:016x}\n", named & ours));
     drop(control);
     expect(&["open", "close"]);
     // A session whose process is killed ends like any other.

@@ -132,7 +132,7 @@ impl Judge<'_> {
         self.hold("capabilities", "CapInh", &nothing);
         self.hold("capabilities", "CapAmb", &nothing);
         let sets = if privileged {
-            vec![("CapPrm", bits(true)), ("CapEff", bits(true)), ("CapBnd", bits(false))]
+            vec![("CapPrm", bits(false)), ("CapEff", bits(true)), ("CapBnd", bits(false))]
         } else {
             vec![("CapPrm", 0), ("CapEff", 0)]
         };
@@ -375,7 +375,7 @@ mod tests {
             ("Uid", "0 0 0 0"),
             ("Seccomp_filters", "2"),
             ("CapEff", "00000000000401e5"),
-            ("CapPrm", "00000000000401e5"),
+            ("CapPrm", "00000000200405e7"),
             ("CapBnd", "00000000200405e7"),
         ] {
             root.status.insert(field.into(), value.into());
