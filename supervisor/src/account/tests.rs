@@ -85,6 +85,35 @@ fn damage_is_named_with_its_line() {
 }
 
 #[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ/c2FsdA$aGFzaGhhc2g";
+    let code = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+    for secret in [hash, code] {
+        for (line, text) in [
+            (2, format!("[accounts.a]\n\"{secret}\" = 1\n")),
+            (2, format!("[accounts.a]\n\"`, expected {secret}\" = 1\n")),
+            (2, format!("[accounts.a]\nuid = \"{secret}\"\n")),
+            (2, format!("[accounts.a]\nrights = [\"{secret}\"]\n")),
+            (2, format!("[accounts.a]\nnetworks = [\"{secret}\"]\n")),
+            (2, format!("[accounts.a]\nexpires = \"{secret}\"\n")),
+            (2, format!("[accounts.a]\ntls = \"{secret}\"\n")),
+            (2, format!("[accounts]\n\"{secret}\" = {{ root = \"/x\", rihgts = [] }}\n")),
+            (1, format!("[accounts.\"{secret}\"]\nroot = \"x\"\n")),
+            (1, format!("[\"{secret}\"]\n")),
+            (1, format!("second_factors.a = {{ \"{secret}\" = \"x\" }}\n")),
+        ] {
+            let said = damage(&text);
+            assert!(said.contains(&format!(":{line}: ")), "{said}");
+            assert!(!said.contains(&secret[..20]), "{said}");
+        }
+    }
+    // What is no secret is repeated, and what belongs there is said in both cases.
+    assert!(damage("[accounts.a]\nrihgts = []\n").contains("`rihgts`, expected one of"));
+    let hidden = damage(&format!("[accounts.a]\n\"{hash}\" = 1\n"));
+    assert!(hidden.contains("not repeated, expected one of `password`"), "{hidden}");
+}
+
+#[test]
 fn a_file_that_others_may_read_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("users.toml");
