@@ -1,90 +1,42 @@
 //! What must hold for every TLS connection, whatever its client or somebody on the path does to the
 //! bytes. See `invariants` for how these are used.
 
+#[allow(dead_code, reason = "the worker's tests use the rest")]
+#[path = "../../worker/src/tls/tests/world.rs"]
+mod world;
+
 use std::{
     io::{ErrorKind, Read, Write},
+    net::Shutdown,
     os::{fd::OwnedFd, unix::net::UnixStream},
     sync::{Arc, OnceLock},
-    thread,
 };
 
-use aws_lc_rs::{
-    rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair},
-};
-use ipc::{
-    Channel,
-    account::TlsDemand,
-    bounded::Bytes,
-    gate::{Certificate, GateTls},
-    keeper::{KeyId, Sign, Signed},
-};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, crypto::aws_lc_rs as provider,
-    pki_types::ServerName, version,
-};
+use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
 use worker::tls::{ControlTls, Handshake, Inbound, Progress, Stream, TlsError};
 
 /// Most bytes of an input; the connection's socket holds them all.
 const MOST: usize = 32 << 10;
 
-/// A certificate, its key, and clients of both versions that trust it.
+/// A server, whose keeper is a thread, and clients of both versions that trust it.
 struct World {
     control: ControlTls,
-    key: EcdsaKeyPair,
     clients: [Arc<ClientConfig>; 2],
 }
 
 fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
-        let key = rcgen::KeyPair::generate().expect("a key can be made");
-        let names = vec!["localhost".to_owned()];
-        let certificate = rcgen::CertificateParams::new(names.clone())
-            .and_then(|params| params.self_signed(&key))
-            .expect("a certificate can be made");
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.der().clone()).expect("it is one");
-        let chain = vec![Bytes::try_from(certificate.der().to_vec()).expect("it is short")];
-        let tls = GateTls {
-            certificates: vec![Certificate { key: KeyId(1), chain, schemes: vec![0x0403], names }],
-            demand: TlsDemand::None,
-            only_tls13: false,
-            names: Vec::new(),
-            client_ca: Vec::new(),
-            client_certificate_required: false,
-        };
-        let client = |version| {
-            let config =
-                ClientConfig::builder_with_provider(Arc::new(provider::default_provider()))
-                    .with_protocol_versions(&[version])
-                    .expect("a version is one")
-                    .with_root_certificates(roots.clone())
-                    .with_no_client_auth();
-            Arc::new(config)
-        };
-        World {
-            control: ControlTls::new(&tls).expect("the settings are right"),
-            key: EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key.serialize_der())
-                .expect("it is one"),
-            clients: [client(&version::TLS13), client(&version::TLS12)],
-        }
+        let keeper = world::World::new();
+        let control = ControlTls::new(&keeper.tls).expect("the settings are right");
+        control.attach(keeper.keeper());
+        let clients = [true, false].map(|tls13| keeper.client(tls13, &[]));
+        World { control, clients }
     })
 }
 
-/// The server's side of a connection, with a keeper that signs for it in a thread.
+/// The server's side of a connection.
 fn server(world: &'static World, socket: UnixStream) -> Handshake {
-    let (ours, keeper) = Channel::<Sign, Signed>::pair().expect("descriptors are left");
-    thread::spawn(move || {
-        while let Ok(received) = keeper.recv() {
-            let Sign::Sign { input, .. } = received.message;
-            let signed = world.key.sign(&SystemRandom::new(), input.as_slice()).expect("it signs");
-            let signature = Bytes::try_from(signed.as_ref().to_vec()).expect("it is short");
-            // The connection may have ended meanwhile.
-            keeper.send(&Signed::Signature(signature), &[]).ok();
-        }
-    });
-    world.control.attach(ours);
     socket.set_nonblocking(true).expect("a socket");
     world.control.accept(OwnedFd::from(socket)).expect("it accepts")
 }
@@ -96,21 +48,31 @@ fn established(world: &'static World, client: &Arc<ClientConfig>) -> Connection 
     socket.set_nonblocking(true).expect("a socket");
     let name = ServerName::try_from("localhost").expect("it is a name");
     let mut client = ClientConnection::new(client.clone(), name).expect("the settings are right");
-    let mut done = false;
-    while !done || client.is_handshaking() {
-        while client.wants_write() {
-            client.write_tls(&mut socket).expect("there is room");
-        }
-        if !done {
-            done = matches!(handshake.advance().expect("an honest client"), Progress::Done);
-        }
-        match client.read_tls(&mut socket) {
-            Ok(_) => drop(client.process_new_packets().expect("an honest server")),
-            Err(e) => assert_eq!(e.kind(), ErrorKind::WouldBlock),
+    loop {
+        converse(&mut client, &mut socket);
+        if handshake.advance().expect("an honest client") == Progress::Done {
+            break;
         }
     }
-    let (stream, _) = handshake.into_stream().expect("it is done");
+    let (mut stream, _) = handshake.into_stream().expect("it is done");
+    // In a full handshake of TLS 1.2 the last message is the server's, which the stream sends.
+    assert!(stream.flush().expect("an honest client"), "the socket has room");
+    converse(&mut client, &mut socket);
+    assert!(!client.is_handshaking(), "one end is done and the other is not");
     Connection { client, socket, stream }
+}
+
+/// Lets the client send what it has and read what is there.
+fn converse(client: &mut ClientConnection, socket: &mut UnixStream) {
+    loop {
+        while client.wants_write() {
+            client.write_tls(socket).expect("there is room");
+        }
+        match client.read_tls(socket) {
+            Ok(_) => drop(client.process_new_packets().expect("an honest server")),
+            Err(e) => break assert_eq!(e.kind(), ErrorKind::WouldBlock),
+        }
+    }
 }
 
 struct Connection {
@@ -187,7 +149,8 @@ pub fn tls_stream(data: &[u8]) {
     let ends = matches!(end, Ok(Inbound::Closed));
     assert!(!ends || (closes && out.len() == plain.len()), "an end that was not sent");
     if matches!(end, Ok(Inbound::Nothing)) {
-        drop(socket);
+        // Not closed: with the server's tickets unread, that would be a reset.
+        socket.shutdown(Shutdown::Write).expect("a socket");
         let (more, end) = received(&mut stream);
         assert!(more.is_empty() && matches!(end, Err(TlsError::Truncated)), "{end:?}");
     }
@@ -199,7 +162,7 @@ pub fn tls_handshake(data: &[u8]) {
     let (mut socket, theirs) = UnixStream::pair().expect("descriptors are left");
     let mut handshake = server(world(), theirs);
     socket.write_all(data).expect("the socket has room");
-    socket.shutdown(std::net::Shutdown::Write).expect("a socket");
+    socket.shutdown(Shutdown::Write).expect("a socket");
     loop {
         match handshake.advance() {
             Ok(Progress::Done) => panic!("a handshake without a client"),

@@ -4,90 +4,34 @@ mod handshakes;
 mod records;
 mod relay;
 mod resumption;
+mod world;
 
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     os::fd::{AsFd, OwnedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     thread,
     time::Duration,
 };
 
-use aws_lc_rs::{
-    rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair},
-};
 use ipc::{
     Channel,
-    account::TlsDemand,
-    bounded::Bytes,
-    gate::{Certificate, GateTls},
-    keeper::{KeyId, Sign, Signed},
+    keeper::{Sign, Signed},
     session::SessionTls,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
-    crypto::aws_lc_rs as provider, pki_types::ServerName, version,
+    ClientConfig, ClientConnection, HandshakeKind, StreamOwned, crypto::aws_lc_rs as provider,
+    pki_types::ServerName, version,
 };
+use world::World;
 
 use super::*;
 
 type Client = StreamOwned<ClientConnection, TcpStream>;
 
-/// A certificate, and a keeper that signs for it in a thread.
-struct World {
-    tls: GateTls,
-    key: Arc<EcdsaKeyPair>,
-    roots: RootCertStore,
-    signatures: Arc<AtomicUsize>,
-}
-
 impl World {
-    fn new() -> Self {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let names = vec!["localhost".to_string(), "other.example".to_string()];
-        let certificate =
-            rcgen::CertificateParams::new(names.clone()).unwrap().self_signed(&key).unwrap();
-        let der = key.serialize_der();
-        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &der).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.der().clone()).unwrap();
-        let tls = GateTls {
-            certificates: vec![Certificate {
-                key: KeyId(1),
-                chain: vec![Bytes::try_from(certificate.der().to_vec()).unwrap()],
-                schemes: vec![0x0403],
-                names,
-            }],
-            demand: TlsDemand::None,
-            only_tls13: false,
-            names: Vec::new(),
-            client_ca: Vec::new(),
-            client_certificate_required: false,
-        };
-        World { tls, key: Arc::new(key), roots, signatures: Arc::default() }
-    }
-
-    fn keeper(&self) -> Channel<Sign, Signed> {
-        let (client, keeper) = Channel::<Sign, Signed>::pair().unwrap();
-        let (key, signatures) = (self.key.clone(), self.signatures.clone());
-        thread::spawn(move || {
-            while let Ok(received) = keeper.recv() {
-                let Sign::Sign { input, .. } = received.message;
-                let signature = key.sign(&SystemRandom::new(), input.as_slice()).unwrap();
-                signatures.fetch_add(1, Ordering::Relaxed);
-                let signature = Bytes::try_from(signature.as_ref().to_vec()).unwrap();
-                keeper.send(&Signed::Signature(signature), &[]).unwrap();
-            }
-        });
-        client
-    }
-
     fn control(&self) -> ControlTls {
         let control = ControlTls::new(&self.tls).unwrap();
         control.attach(self.keeper());
@@ -99,18 +43,6 @@ impl World {
         let mut data = DataTls::new(&settings).unwrap();
         data.resume(entries);
         data
-    }
-
-    fn client(&self, tls13: bool, alpn: &[&[u8]]) -> Arc<ClientConfig> {
-        let versions: &[_] = if tls13 { &[&version::TLS13] } else { &[&version::TLS12] };
-        let mut config =
-            ClientConfig::builder_with_provider(Arc::new(provider::default_provider()))
-                .with_protocol_versions(versions)
-                .unwrap()
-                .with_root_certificates(self.roots.clone())
-                .with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-        Arc::new(config)
     }
 }
 
