@@ -24,6 +24,8 @@ mod operator;
 mod pam_session;
 mod penalties;
 mod pool;
+#[cfg(test)]
+mod properties;
 mod roles;
 mod serve;
 mod server;

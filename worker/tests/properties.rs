@@ -1,8 +1,14 @@
 //! The invariants of the fuzz targets, with bounds: every test run tries some thousand inputs that
-//! proptest makes up, half of them of the bytes that mean something to FTP.
+//! proptest makes up, half of them of the bytes that mean something to FTP; and for TLS, where each
+//! input costs a handshake, the corpus and some hundred inputs made of it.
+#![allow(clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../../fuzz/src/bounded.rs"]
+mod bounded;
 #[path = "../../fuzz/src/invariants.rs"]
 mod invariants;
+#[path = "../../fuzz/src/tls_stream.rs"]
+mod tls_stream;
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -57,4 +63,9 @@ proptest! {
             invariant(&data);
         }
     }
+}
+
+#[test]
+fn every_tls_connection_brings_what_was_sent_or_an_error() {
+    bounded::check(&tls_stream::ALL, 200);
 }
