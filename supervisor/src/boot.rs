@@ -90,6 +90,8 @@ pub async fn boot<S: Message, R: Message>(
     let failed = |reason: &dyn std::fmt::Display| BootError::start(role, reason);
     let (child, channel) =
         children.start::<S, R>(program, title, arguments).map_err(|e| failed(&e))?;
+    let pid = child.pid();
+    let failed = |reason: &dyn std::fmt::Display| failed(&format!("process {pid}: {reason}"));
     channel.send(&first, &[]).await.map_err(|e| failed(&e))?;
     drop(first);
     let answer = tokio::time::timeout(BOOT_PATIENCE, channel.recv())

@@ -4,6 +4,7 @@
 use std::{net::IpAddr, rc::Rc, time::Duration};
 
 use ipc::{
+    ChannelError,
     authenticator::{Attempt, AuthenticatorToSupervisor, SupervisorToAuthenticator, Verdict},
     bounded::UserName,
 };
@@ -13,6 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::{
     account,
     boot::{Beginner, BootError, Booted, boot},
+    children::Child,
     server::Server,
 };
 
@@ -26,8 +28,13 @@ pub enum AttemptError {
     #[error(transparent)]
     Boot(#[from] BootError),
     /// It ended without a verdict, or took too long.
-    #[error("the authenticator gave no verdict: {0}")]
-    NoVerdict(String),
+    #[error("the authenticator {pid} gave no verdict: {reason}")]
+    NoVerdict {
+        /// Its process id.
+        pid: u32,
+        /// What happened instead.
+        reason: String,
+    },
 }
 
 /// Whether this is an anonymous login that the configuration allows. Such a login involves no
@@ -61,13 +68,15 @@ pub async fn judge(
         attempt,
     };
     let Booted { mut child, channel, answer } = boot(&server.children, beginner, first).await?;
+    let pid = child.pid();
+    let no_verdict = |reason: String| Err(AttemptError::NoVerdict { pid, reason });
     match answer {
         AuthenticatorToSupervisor::Ready(_) => {}
         AuthenticatorToSupervisor::Failed(failure) => {
             return Err(BootError::Lockdown { role: "authenticator", failure }.into());
         }
         AuthenticatorToSupervisor::Verdict(_) | AuthenticatorToSupervisor::Warning(_) => {
-            return Err(AttemptError::NoVerdict("it spoke out of turn".into()));
+            return no_verdict("it spoke out of turn".into());
         }
     }
     // An attempt that takes longer has failed: a PAM module hangs.
@@ -85,24 +94,38 @@ pub async fn judge(
         }
     };
     let verdict = match turn.during(tokio::time::timeout(patience, judging)).await {
-        Err(_) => Err(AttemptError::NoVerdict(format!(
-            "no answer within {} s; a PAM module may hang",
-            patience.as_secs()
-        ))),
-        Ok(Err(e)) => Err(AttemptError::NoVerdict(e.to_string())),
+        Err(_) => {
+            no_verdict(format!("no answer within {} s; a PAM module may hang", patience.as_secs()))
+        }
+        Ok(Err(e)) => return no_verdict(died(server, child, &e).await),
         Ok(Ok(received)) => match received.message {
             AuthenticatorToSupervisor::Verdict(verdict) => Ok(verdict),
             AuthenticatorToSupervisor::Ready(_)
             | AuthenticatorToSupervisor::Failed(_)
-            | AuthenticatorToSupervisor::Warning(_) => {
-                Err(AttemptError::NoVerdict("it spoke out of turn".into()))
-            }
+            | AuthenticatorToSupervisor::Warning(_) => no_verdict("it spoke out of turn".into()),
         },
     };
     // It exits by itself; the verdict need not wait for that.
     let patience = if verdict.is_ok() { Duration::from_secs(2) } else { Duration::ZERO };
     tokio::task::spawn_local(async move { child.wait_or_kill(patience).await });
     verdict
+}
+
+/// An authenticator whose channel has broken: a line in the log that says which and how it ended,
+/// and the same in words for that of the login.
+async fn died(server: &Server, mut child: Child, error: &ChannelError) -> String {
+    // If it still lives, it has broken the channel itself.
+    let how = child.wait_or_kill(Duration::from_millis(200)).await;
+    let what = crate::log::describe(error);
+    tracing::error!(
+        event = if error.is_violation() { "violation" } else { "process-died" },
+        role = "authenticator",
+        pid = child.pid(),
+        how = %how,
+        what,
+    );
+    server.counters.violation();
+    format!("{what}; {how}")
 }
 
 /// An attempt that takes longer than this makes room for the next one.

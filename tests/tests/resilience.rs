@@ -135,17 +135,17 @@ fn kill_keeper() {
     server.expect_idle();
 }
 
-/// Kills the first process that is seen to judge one of many passwords. Whether a login failed.
-fn kill_one_authenticator(server: &Server) -> bool {
+/// Kills the first process that is seen to judge one of many passwords. Its process id, if a login
+/// failed.
+fn kill_one_authenticator(server: &Server) -> Option<i32> {
     let mut clients: Vec<ControlConnection> = (0..8).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.command("USER alice", 331);
         client.send("PASS alice-secret-1");
     }
-    eventually("an authenticator to be killed", || {
-        let judging = server.processes_of("authenticator");
-        let victim = nix::unistd::Pid::from_raw(judging.first()?.pid);
-        nix::sys::signal::kill(victim, Signal::SIGKILL).ok()
+    let pid = eventually("an authenticator to be killed", || {
+        let pid = server.processes_of("authenticator").first()?.pid;
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).ok().map(|()| pid)
     });
     let mut failed = 0;
     for client in &mut clients {
@@ -160,7 +160,7 @@ fn kill_one_authenticator(server: &Server) -> bool {
         }
     }
     assert!(failed <= 1, "{failed} logins failed with one process");
-    failed == 1
+    (failed == 1).then_some(pid)
 }
 
 fn kill_authenticator() {
@@ -168,9 +168,11 @@ fn kill_authenticator() {
     let bytes = patterned(LARGE);
     let (mut bob, mut data, mut got) = begin_download(&server, &bytes);
     // A process that dies with its verdict said has failed nobody: then another one is tried.
-    assert!((0..20).any(|_| kill_one_authenticator(&server)), "no login has failed");
+    let pid = (0..20).find_map(|_| kill_one_authenticator(&server)).expect("a login has failed");
+    // One that dies before it is ready is not among the processes that served somebody.
     server.expect_event("login-impossible", |event| {
-        event["message"].as_str().is_some_and(|text| text.contains("authenticator"))
+        let says = |what: &str| event["message"].as_str().is_some_and(|text| text.contains(what));
+        says("the authenticator") && says(&pid.to_string())
     });
     assert!(server.events("login-failed").is_empty(), "nobody is to blame for it");
     data.read_to_end(&mut got).unwrap();
