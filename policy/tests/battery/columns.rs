@@ -108,6 +108,9 @@ const FACTS: &str = "stat a file outside with statx";
 /// What an authenticator may do: it has no change of root, and it locks the file of used codes.
 const AUTHENTICATOR: [&str; 2] = [FACTS, "lock a file"];
 
+/// What a session that may write can do: the bit goes with the first byte, so it is of no use.
+const WRITING: &str = "make an empty set-uid file with openat2";
+
 /// What a rootless server cannot stop: without privilege there is no change of root, and Landlock
 /// has no right for looking at a name.
 const ROOTLESS: [&str; 3] =
@@ -137,7 +140,11 @@ impl Column {
             // A helper has no control connection and no listener to misuse.
             Outcome::Errno(errno) if self == Column::Helper => *errno == Errno::EBADF as i32,
             Outcome::Done if self == Column::Authenticator => AUTHENTICATOR.contains(&attempt),
-            Outcome::Done => self.rootless() && ROOTLESS.contains(&attempt),
+            Outcome::Done => {
+                let writes =
+                    matches!(self, Column::Writing | Column::I2ftp | Column::RootlessWriting);
+                writes && attempt == WRITING || self.rootless() && ROOTLESS.contains(&attempt)
+            }
             Outcome::Errno(_) | Outcome::Other(_) => false,
         }
     }

@@ -3,6 +3,7 @@
 mod execution;
 mod files;
 mod kernel;
+mod modes;
 mod processes;
 mod sockets;
 mod state;
@@ -34,6 +35,7 @@ use attempts;
 pub fn all() -> impl Iterator<Item = &'static Attempt> {
     [
         files::ATTEMPTS,
+        modes::ATTEMPTS,
         execution::ATTEMPTS,
         sockets::ATTEMPTS,
         processes::ATTEMPTS,
