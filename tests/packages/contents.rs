@@ -10,7 +10,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         harness::needs_program("deb: holds what it should", "dpkg-deb", deb_holds_what_it_should),
         harness::needs_program("deb: lintian is content", "lintian", lintian_is_content),
-        harness::test("packed twice, the packages are the same", packed_twice_is_the_same),
+        harness::test("built twice, the packages are the same", built_twice_is_the_same),
         harness::test("the list of what is linked in names the lock file's", bill_names_packages),
         harness::needs_program("no package asks for a newer Rust", "cargo", oldest_rust_is_true),
     ]
@@ -86,7 +86,7 @@ fn lintian_is_content() {
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn packed_twice_is_the_same() {
+fn built_twice_is_the_same() {
     for kind in ["deb", "rpm"] {
         let once = package_in(&directory(), kind);
         let again = package_in(&directory().join("again"), kind);

@@ -5,9 +5,13 @@
 //! dynamically, because PAM loads its modules. Cargo knows no such difference within one build, so
 //! there are two.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use crate::command::{Done, cargo, copy, make_directory, output, run, target};
+use crate::command::{Done, cargo, copy, make_directory, output, run, target, workspace};
 
 /// Which profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,28 +55,66 @@ const STATIC: [&str; 2] = ["bulkhead-worker", "bulkhead-helper"];
 /// When cargo fails.
 pub fn build(flavour: Flavour) -> Done<PathBuf> {
     crate::tools::provide_to_build()?;
+    let directory = flavour.directory();
+    build_from(&workspace(), flavour, &directory)?;
+    Ok(directory)
+}
+
+/// Builds the binaries out of a copy of the workspace, into `directory`. What is not of the workspace
+/// is not built again.
+///
+/// # Errors
+/// When cargo fails.
+pub fn build_from(source: &Path, flavour: Flavour, directory: &Path) -> Done<()> {
     let triple = host_triple()?;
     let profile = flavour.cargo_name();
-    run(cargo().args(["build", "--locked", "--profile", profile, "--package", "bulkhead"]))?;
+    let mut command = cargo();
+    command.current_dir(source).args(["build", "--locked", "--profile", profile]);
+    command.args(["--package", "bulkhead"]);
+    command.arg("--target-dir").arg(target());
+    run(with_flags(&mut command, flavour, &[]))?;
 
     let static_target = target().join("static");
     let mut command = cargo();
+    command.current_dir(source);
     command.args(["build", "--locked", "--profile", profile, "--target", &triple]);
     command.arg("--target-dir").arg(&static_target);
     for program in STATIC {
         command.args(["--package", program]);
     }
-    run(command.env("RUSTFLAGS", "-Ctarget-feature=+crt-static"))?;
+    run(with_flags(&mut command, flavour, &["-Ctarget-feature=+crt-static"]))?;
 
-    let directory = flavour.directory();
-    make_directory(&directory)?;
+    make_directory(directory)?;
     let built = flavour.cargo_directory();
     copy(&target().join(built).join("bulkhead"), &directory.join("bulkhead"))?;
     for program in STATIC {
         let from = static_target.join(&triple).join(built).join(program);
         copy(&from, &directory.join(program))?;
     }
-    Ok(directory)
+    Ok(())
+}
+
+/// The compilers' flags. What is shipped names no directory of the machine that built it; what is
+/// tested shares what `cargo test` has built, so it has no flags of its own where it needs none.
+fn with_flags<'a>(command: &'a mut Command, flavour: Flavour, flags: &[&str]) -> &'a mut Command {
+    let mut flags: Vec<String> = flags.iter().map(|flag| flag.to_string()).collect();
+    if flavour == Flavour::Release {
+        let places = [(cargo_home(), "cargo"), (target(), "target")];
+        let mapped = places.map(|(place, name)| format!("{}={name}", place.display()));
+        flags.extend(mapped.iter().map(|map| format!("--remap-path-prefix={map}")));
+        command.env("CFLAGS", mapped.map(|map| format!("-ffile-prefix-map={map}")).join(" "));
+    }
+    if flags.is_empty() {
+        return command;
+    }
+    // Separated as cargo wants it: a path may have a space.
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+}
+
+/// Where cargo keeps the sources of packages.
+fn cargo_home() -> PathBuf {
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo");
+    env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
 }
 
 fn host_triple() -> Done<String> {

@@ -79,10 +79,13 @@ pub fn compress(file: &Path) -> Done<()> {
     run(Command::new("gzip").args(["--no-name", "--best", "--force"]).arg(file))
 }
 
-/// The release profile strips its programs; those of the dev profile are stripped here.
+/// The release profile strips its programs; those of the dev profile are stripped here. The build id
+/// is a hash that covers what is stripped: paths of the machine that built it.
 fn place_program(from: &Path, to: &Path) -> Done<()> {
     place(from, to)?;
-    run(Command::new("strip").args(["--strip-unneeded", "--remove-section=.comment"]).arg(to))
+    let mut strip = Command::new("strip");
+    strip.args(["--strip-unneeded", "--remove-section=.comment"]);
+    run(strip.arg("--remove-section=.note.gnu.build-id").arg(to))
 }
 
 fn place(from: &Path, to: &Path) -> Done<()> {

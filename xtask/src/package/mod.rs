@@ -1,8 +1,10 @@
 //! `cargo xtask package`: a .deb and a .rpm out of one tree of files, and the list of what is linked in.
 //!
-//! Everything in a package comes from the commit: times are the commit's (`SOURCE_DATE_EPOCH`), and
-//! the compressed files hold no name or time of their own. So two builds of one commit are the same.
+//! Everything in a package comes from the commit: times are the commit's (`SOURCE_DATE_EPOCH`), the
+//! compressed files hold no name or time of their own, and the programs no path of this machine. So
+//! two builds of one commit are the same.
 
+mod again;
 mod changelog;
 mod layout;
 mod sbom;
@@ -27,6 +29,9 @@ pub struct Options {
     /// Pack the binaries of the dev profile, into target/package-dev/, as the tests do
     #[arg(long)]
     dev: bool,
+    /// Build and pack the commit once more, from nothing and in another directory, and compare
+    #[arg(long)]
+    twice: bool,
 }
 
 /// What distinguishes one packing from another.
@@ -60,14 +65,19 @@ pub fn run_command(options: &Options) -> Done<()> {
     let packing = Packing { flavour, revision: 1 };
     let binaries = dist::build(flavour)?;
     lay_out(packing, &binaries)?;
-    for package in pack(packing, &packing.directory())? {
-        println_path(&package)?;
+    let packages = pack(packing, &packing.directory())?;
+    for package in &packages {
+        say(&package.display().to_string())?;
+    }
+    if options.twice {
+        again::compare(&packages, options.dev)?;
+        say("built twice, the packages are the same")?;
     }
     Ok(())
 }
 
 /// What the tests of the packages need, in `target/package-dev/`: the packages, a newer revision to
-/// upgrade to (`newer/`), and the same packed once more out of another tree (`again/`).
+/// upgrade to (`newer/`), and the same once more, built out of a copy of the workspace (`again/`).
 ///
 /// # Errors
 /// When packing fails.
@@ -79,7 +89,10 @@ pub fn build_for_tests(binaries: &Path) -> Done<PathBuf> {
     pack(packing, &directory)?;
     lay_out_again(newer, binaries)?;
     pack(newer, &directory.join("newer"))?;
-    lay_out_again(packing, binaries)?;
+    let other = again::copy_of_workspace()?;
+    let rebuilt = target().join("dist-again");
+    dist::build_from(other.path(), packing.flavour, &rebuilt)?;
+    lay_out_again(packing, &rebuilt)?;
     pack(packing, &directory.join("again"))?;
     Ok(directory)
 }
@@ -168,7 +181,7 @@ fn remove(path: &Path) -> Done<()> {
     removed.map_err(|e| format!("removing {}: {e}", path.display()))
 }
 
-fn println_path(path: &Path) -> Done<()> {
+fn say(line: &str) -> Done<()> {
     use std::io::Write;
-    writeln!(std::io::stdout(), "{}", path.display()).map_err(|e| format!("standard output: {e}"))
+    writeln!(std::io::stdout(), "{line}").map_err(|e| format!("standard output: {e}"))
 }
