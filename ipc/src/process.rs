@@ -33,6 +33,9 @@ pub struct SandboxReport {
     pub landlock_missing: Vec<String>,
     /// Number of system calls the seccomp filter allows.
     pub system_calls: u32,
+    /// The securebits (prctl(2), `PR_GET_SECUREBITS`), which /proc does not show. Those that are
+    /// locked stay as they are.
+    pub securebits: u32,
 }
 
 /// A child could not lock itself down, and ends.

@@ -108,6 +108,11 @@ pub fn finish(policy: &Policy, privileged: bool) -> Result<(), LockdownFailure> 
     set_sets(&of_policy(true), &of_policy(false))
 }
 
+/// The bits of a setting, as prctl(2) and a report have them.
+pub fn securebits_of(setting: Securebits) -> u32 {
+    securebits(setting).bits()
+}
+
 /// The bits of a setting.
 pub fn securebits(setting: Securebits) -> CapabilitiesSecureBits {
     let no_ambient = CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE

@@ -19,7 +19,7 @@ pub mod role;
 mod symbols;
 pub mod syscalls;
 
-pub use identity::capability_bit;
+pub use identity::{capability_bit, securebits_of};
 pub use landlock_rules::{Probe, probe};
 pub use load::policy_of;
 pub use lockdown::{LockedDown, lockdown, narrow};

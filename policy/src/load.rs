@@ -124,6 +124,7 @@ fn reasons(policy: &Policy) -> Vec<(&str, &str)> {
         ("dumpable", &policy.process.dumpable.why),
         ("dies_with_parent", &policy.process.dies_with_parent.why),
         ("securebits", &policy.process.securebits.why),
+        ("umask", policy.process.umask.as_ref().map_or("as its parent's", |umask| &umask.why)),
         ("root", &policy.process.root.why),
         ("landlock.files", &policy.landlock.files.why),
         ("landlock.network", &policy.landlock.network.why),

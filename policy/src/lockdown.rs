@@ -50,7 +50,7 @@ pub(crate) fn failure(layer: &str, reason: impl Into<String>) -> LockdownFailure
 /// it.
 ///
 /// The order is fixed: bounding set, groups, gid, uid, root, chroot, securebits, capabilities, proof
-/// that there is no way back, limits, dumpable, death signal, no_new_privs, Landlock, seccomp.
+/// that there is no way back, limits, umask, dumpable, death signal, no_new_privs, Landlock, seccomp.
 /// Without `confinement.identity` (a rootless server) what needs privilege is left out, and nothing
 /// else.
 ///
@@ -96,6 +96,9 @@ pub fn lockdown(
         landlock_abi: raised.abi,
         landlock_missing: raised.missing,
         system_calls: count(&policy, features),
+        securebits: rustix::thread::capabilities_secure_bits()
+            .map_err(|e| failure("securebits", format!("they cannot be read: {e}")))?
+            .bits(),
     };
     for program in &programs {
         filter(program)?;
@@ -183,6 +186,9 @@ fn process_state(policy: &Policy) -> Result<(), LockdownFailure> {
         // messages and in ps -o comm. The kernel cuts the name at 15 bytes (prctl(2)).
         let name = CString::new(format!("bulkhead-{}", policy.role)).unwrap_or_default();
         rustix::thread::set_name(&name).map_err(|e| failed("the name", e))?;
+    }
+    if let Some(umask) = &policy.process.umask {
+        rustix::process::umask(Mode::from_raw_mode(umask.is.bits()));
     }
     // After the change of uid: the kernel resets both settings there.
     if !policy.process.dumpable.is {

@@ -66,6 +66,9 @@ pub struct Process {
     pub dies_with_parent: Setting<bool>,
     /// How the securebits are set.
     pub securebits: Setting<Securebits>,
+    /// Mode bits that no file it makes can have. None: as its parent's.
+    #[serde(default)]
+    pub umask: Option<Setting<Umask>>,
     /// Where `/` leads afterwards, if the process has the privilege to change it.
     pub root: Setting<RootDirectory>,
 }
@@ -79,6 +82,36 @@ pub enum Securebits {
     Locked,
     /// Ambient capabilities are off for ever; children that are root keep what root has.
     NoAmbient,
+}
+
+/// Mode bits that are taken off, in three octal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Umask(u32);
+
+impl Umask {
+    /// The bits.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<String> for Umask {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Umask, String> {
+        let three = text.len() == 3 && !text.starts_with('+');
+        match u32::from_str_radix(&text, 8) {
+            Ok(bits) if three => Ok(Umask(bits)),
+            Ok(_) | Err(_) => Err(format!("`{text}` is not a umask of three octal digits")),
+        }
+    }
+}
+
+impl From<Umask> for String {
+    fn from(mask: Umask) -> String {
+        format!("{:03o}", mask.0)
+    }
 }
 
 /// Where `/` leads.

@@ -116,7 +116,7 @@ pub fn stage_set(place: PathBuf, dist: &Path) -> PathBuf {
 }
 
 fn report() -> SandboxReport {
-    SandboxReport { landlock_abi: 7, landlock_missing: Vec::new(), system_calls: 16 }
+    SandboxReport { landlock_abi: 7, landlock_missing: Vec::new(), system_calls: 16, securebits: 0 }
 }
 
 fn stay() -> ! {

@@ -14,20 +14,28 @@ use nix::{
     sys::resource::{Resource, setrlimit},
     unistd::{Gid, Uid, chdir, chroot, setgroups, setresgid, setresuid},
 };
-use policy::{Features, Role, compile, model::LimitedResource, policy_of};
+use policy::{
+    Features, Role, compile,
+    model::{LimitedResource, Securebits},
+    policy_of, securebits_of,
+};
 use rustix::{
-    process::{DumpableBehavior, set_dumpable_behavior},
+    fs::Mode,
+    process::{DumpableBehavior, set_dumpable_behavior, umask},
     thread::{
-        CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
+        CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities_secure_bits,
+        remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits,
         set_keep_capabilities,
     },
 };
 
 /// The layers that can be left out, by the names that `verify` gives them.
-pub const LAYERS: [&str; 11] = [
+pub const LAYERS: [&str; 13] = [
     "identity",
     "capabilities",
     "bounding set",
+    "securebits",
+    "umask",
     "chroot",
     "limits",
     "dumpable",
@@ -86,6 +94,14 @@ fn lock_down_but(layer: &str, boot: &SessionBoot) -> SandboxReport {
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     setresgid(gid, gid, gid).unwrap();
     set_keep_capabilities(true).unwrap();
+    if layer != "securebits" {
+        let Securebits::Locked = policy.process.securebits.is else { panic!() };
+        let bits = CapabilitiesSecureBits::from_bits_retain(securebits_of(Securebits::Locked));
+        set_capabilities_secure_bits(bits).unwrap();
+    }
+    if layer != "umask" {
+        umask(Mode::empty());
+    }
     let saved = if layer == "identity" { Uid::from_raw(0) } else { uid };
     setresuid(uid, uid, saved).unwrap();
     let held = match layer {
@@ -119,6 +135,7 @@ fn lock_down_but(layer: &str, boot: &SessionBoot) -> SandboxReport {
         let ruleset = Ruleset::default().handle_access(rights).unwrap().create().unwrap();
         ruleset.restrict_self().unwrap();
     }
+    let securebits = capabilities_secure_bits().unwrap().bits();
     if layer != "seccomp" {
         for program in compile::programs(&policy, features).unwrap() {
             seccompiler::apply_filter(&program).unwrap();
@@ -129,5 +146,6 @@ fn lock_down_but(layer: &str, boot: &SessionBoot) -> SandboxReport {
         landlock_abi: u32::from(landlock),
         landlock_missing: Vec::new(),
         system_calls: calls.try_into().unwrap(),
+        securebits,
     }
 }

@@ -212,6 +212,8 @@ fn left(role: Role, process: &Process) {
     }
     assert_eq!(process.field("NoNewPrivs"), "1", "{role}");
     assert_eq!(process.field("Threads"), "1", "{role}");
+    let umask = policy_of(role).unwrap().process.umask.unwrap().is;
+    assert_eq!(process.field("Umask"), format!("{:04o}", umask.bits()), "{role}");
     // Others of its uid may not look into it; what it shows of itself belongs to root then.
     use std::os::unix::fs::MetadataExt;
     let owner = fs::metadata(format!("/proc/{}/environ", process.pid)).unwrap().uid();

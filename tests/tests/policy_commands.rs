@@ -8,7 +8,9 @@ use std::{
 };
 
 use bulkhead_tests::{
-    harness::{Server, eventually, is_root, needs_program, needs_root, patterned, test},
+    harness::{
+        I2ftpServer, Server, eventually, is_root, needs_program, needs_root, patterned, test,
+    },
     hostile_worker::{self, SCENARIO},
     incomplete_session,
 };
@@ -26,7 +28,7 @@ const CLOEXEC: SocketFlags = SocketFlags::CLOEXEC;
 
 pub fn tests() -> Vec<Trial> {
     vec![
-        test("policy::verify_is_green_on_a_server_with_two_sessions", green),
+        test("policy::verify_is_green_on_a_server_with_sessions_of_both_protocols", green),
         needs_program("policy::verify_is_green_on_sessions_over_tls", "curl", green_over_tls),
         needs_root("policy::verify_names_all_layers_of_a_process_without_any", red),
         needs_root("policy::verify_names_the_one_layer_that_a_session_lacks", red_one_by_one),
@@ -40,9 +42,12 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn green() {
-    let server =
-        Server::new().with_account("alice", &[]).with_account("bob", &["--read-only"]).run();
+    let serving = I2ftpServer::start_with(&[], |server| {
+        server.with_account("alice", &[]).with_account("bob", &["--read-only"])
+    });
+    let server = &serving.server;
     let (_alice, _bob) = (server.log_in("alice"), server.log_in("bob"));
+    let _exchange = serving.client();
     let output = server.bulkhead(&["policy", "verify", "--json"]);
     let checks: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     assert!(output.status.success(), "{} {}", text(&output.stdout), text(&output.stderr));
@@ -50,7 +55,7 @@ fn green() {
         let checks = checks.as_array().unwrap().iter();
         checks.filter(|check| check["role"] == role && check["pid"].is_u64()).count()
     };
-    assert_eq!((of("supervisor"), of("helper"), of("session")), (1, 1, 2), "{checks}");
+    assert_eq!((of("supervisor"), of("helper"), of("session")), (1, 1, 3), "{checks}");
     assert!(of("gate") >= 1, "{checks}");
 }
 
@@ -225,6 +230,8 @@ fn red() {
         "identity",
         "capabilities",
         "bounding set",
+        "securebits",
+        "umask",
         "no_new_privs",
         "seccomp",
         "limits",

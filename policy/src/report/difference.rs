@@ -31,6 +31,8 @@ fn entries(policy: &Policy) -> BTreeMap<String, String> {
     all.insert("dumpable".into(), process.dumpable.is.to_string());
     all.insert("dies_with_parent".into(), process.dies_with_parent.is.to_string());
     all.insert("securebits".into(), format!("{:?}", process.securebits.is));
+    let umask = process.umask.as_ref().map(|umask| String::from(umask.is));
+    all.insert("umask".into(), umask.unwrap_or_else(|| "unchanged".into()));
     all.insert("root".into(), format!("{:?}", process.root.is));
     for capability in &policy.capabilities {
         let whose = if capability.held { "held" } else { "for children" };

@@ -31,6 +31,10 @@ fn write_policy(out: &mut String, policy: &Policy) {
     let dies = &process.dies_with_parent;
     line(out, "dies with its parent", yes_no(dies), &dies.why);
     line(out, "securebits", securebits(process.securebits.is), &process.securebits.why);
+    match &process.umask {
+        Some(umask) => line(out, "umask", &String::from(umask.is), &umask.why),
+        None => line(out, "umask", "unchanged", "as systemd or the shell that started it set it"),
+    }
     line(out, "root directory", root_directory(process.root.is), &process.root.why);
     if policy.capabilities.is_empty() {
         line(out, "capabilities", "none", "every set is empty, the bounding set too");

@@ -86,8 +86,12 @@ mod tests {
             let channel: Channel<HelperToSupervisor, SupervisorToHelper> =
                 Channel::from_fd(accept(&socket).unwrap());
             channel.recv().unwrap();
-            let report =
-                SandboxReport { landlock_abi: 7, landlock_missing: Vec::new(), system_calls: 1 };
+            let report = SandboxReport {
+                landlock_abi: 7,
+                landlock_missing: Vec::new(),
+                system_calls: 1,
+                securebits: 0,
+            };
             channel.send(&HelperToSupervisor::Ready { report, low_ports: false }, &[]).unwrap();
         })
     }

@@ -135,9 +135,6 @@ fn boot(
         .with_if(boot.ftp.uploads == Uploads::Atomic || publishes, Feature::AtomicUploads)
         .with_if(boot.ftp.sync_uploads, Feature::SyncUploads)
         .with_if(boot.i2ftp.is_some(), Feature::I2ftp);
-    // The modes of new files are chosen by the session, which may change its umask; the kernel's,
-    // which no policy lets it change later, must not take more away.
-    rustix::process::umask(rustix::fs::Mode::empty());
     let offer = i2ftp::start::prepare(boot.i2ftp.as_ref())?;
     if boot.account.rights.contains(Rights::READ) {
         crate::ftp::digest::prepare();

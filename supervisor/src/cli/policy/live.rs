@@ -10,7 +10,7 @@ use std::{
 use ipc::operator::ProcessRow;
 use policy::{
     Feature, Features, Role, compile,
-    model::{IdentityKind, LimitedResource, Policy, RootDirectory},
+    model::{IdentityKind, LimitedResource, Policy, RootDirectory, Securebits},
     policy_of,
 };
 
@@ -90,6 +90,7 @@ pub fn flaws(row: &ProcessRow, evidence: &Evidence, landlock_off: bool) -> Vec<F
     let privileged = root || row.identity.is_some();
     found.capabilities(&policy, privileged);
     found.filter(role, row);
+    found.securebits(&policy, row, privileged);
     found.limits(&policy);
     found.process(&policy, privileged);
     found.descriptors(role);
@@ -175,6 +176,26 @@ impl Judge<'_> {
         }
     }
 
+    /// /proc does not show them: the process's own report stands, from before it had a client. Those
+    /// that are locked cannot have changed since.
+    fn securebits(&mut self, policy: &Policy, row: &ProcessRow, privileged: bool) {
+        // Nobody reports to himself; and without privilege they cannot be set.
+        if policy.role == Role::Supervisor || !privileged {
+            return;
+        }
+        let mut expected = policy::securebits_of(policy.process.securebits.is);
+        if policy.role == Role::Helper {
+            // One that systemd starts is given its capability as an ambient one, which these bits
+            // would forbid. It empties that set, which CapAmb shows.
+            expected &= !policy::securebits_of(Securebits::NoAmbient);
+        }
+        let reported = row.report.as_ref().map_or(0, |report| report.securebits);
+        if reported & expected != expected {
+            let text = format!("they are {reported:#x} instead of {expected:#x}");
+            self.flaw("securebits", text);
+        }
+    }
+
     fn limits(&mut self, policy: &Policy) {
         for limit in &policy.limits {
             let name = match limit.resource {
@@ -200,6 +221,9 @@ impl Judge<'_> {
             self.flaw("dumpable", "others of its uid can read its memory");
         }
         self.hold("dumpable", "TracerPid", "0");
+        if let Some(umask) = &policy.process.umask {
+            self.hold("umask", "Umask", &format!("{:04o}", umask.is.bits()));
+        }
         let changed = policy.process.root.is == RootDirectory::Account && privileged;
         if changed && self.evidence.root.as_deref() == Some(Path::new("/")) {
             self.flaw("chroot", "its / is the host's");
@@ -273,7 +297,7 @@ mod tests {
 
     const SESSION: &str = "Uid:1000 1000 1000 1000|Gid:1000 1000 1000 1000|NoNewPrivs:1|Seccomp:2|\
         Seccomp_filters:3|CapInh:0000000000000000|CapPrm:0000000000000000|CapEff:0000000000000000|\
-        CapBnd:0000000000000000|CapAmb:0000000000000000|TracerPid:0|Threads:1";
+        CapBnd:0000000000000000|CapAmb:0000000000000000|TracerPid:0|Threads:1|Umask:0000";
 
     fn row() -> ProcessRow {
         let features = ["list", "read"].map(str::to_owned).to_vec();
@@ -290,6 +314,7 @@ mod tests {
                 landlock_abi: 7,
                 landlock_missing: Vec::new(),
                 system_calls: u32::try_from(calls).unwrap(),
+                securebits: policy::securebits_of(Securebits::Locked),
             }),
             features,
         }
@@ -339,6 +364,7 @@ mod tests {
             ("CapBnd", "000001ffffffffff", "bounding set"),
             ("TracerPid", "12", "dumpable"),
             ("Threads", "2", "threads"),
+            ("Umask", "0022", "umask"),
             ("SigIgn", "0000000000005000", "signals"),
             ("SigBlk", "0000000000004000", "signals"),
         ] {
@@ -361,6 +387,9 @@ mod tests {
         let mut without = row();
         without.report.as_mut().unwrap().landlock_abi = 0;
         assert_eq!(layers(&without, &evidence()), ["landlock"]);
+        let mut unlocked = row();
+        unlocked.report.as_mut().unwrap().securebits &= !2;
+        assert_eq!(layers(&unlocked, &evidence()), ["securebits"]);
         assert_eq!(flaws(&without, &evidence(), true), []);
         let mut wide = row();
         wide.report.as_mut().unwrap().system_calls = 300;
@@ -413,6 +442,7 @@ mod tests {
         };
         let limits = evidence().limits.replace("64 64", "32 32");
         let mut narrowed = Evidence { limits, root: Some("/".into()), ..evidence() };
+        narrowed.status.insert("Umask".into(), "0077".into());
         narrowed.status.insert("Seccomp_filters".into(), "4".into());
         assert_eq!(layers(&relay, &narrowed), [""; 0]);
         narrowed.status.insert("Seccomp_filters".into(), "3".into());
