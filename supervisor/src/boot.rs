@@ -1,7 +1,7 @@
 //! How every child of the supervisor begins: it is started, told how to lock itself down, and waited
 //! for. And how the two that must always run, helper and keeper, begin again when they have died.
 
-use std::{rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use ipc::{Message, process::LockdownFailure};
 
@@ -115,17 +115,40 @@ pub struct Dead {
     pub cause: String,
 }
 
-/// How long to wait before a dead process is replaced.
+/// How long to wait before a dead process is replaced: longer each time, until one of them lives
+/// long.
 #[derive(Debug)]
 pub struct Pauses {
-    next: Duration,
-    born: tokio::time::Instant,
+    next: Cell<Duration>,
+    born: Cell<tokio::time::Instant>,
+}
+
+impl Default for Pauses {
+    /// The pauses of a process that starts now.
+    fn default() -> Pauses {
+        Pauses { next: Cell::new(RESTART_PAUSES.0), born: Cell::new(tokio::time::Instant::now()) }
+    }
 }
 
 impl Pauses {
-    /// The pauses of a process that starts now.
-    pub fn new() -> Pauses {
-        Pauses { next: RESTART_PAUSES.0, born: tokio::time::Instant::now() }
+    fn age(&self) -> Duration {
+        self.born.get().elapsed()
+    }
+
+    fn died_at(&self, age: Duration) {
+        if age > LONG_LIFE {
+            self.next.set(RESTART_PAUSES.0);
+        }
+    }
+
+    fn take(&self) -> Duration {
+        let now = self.next.get();
+        self.next.set(now.saturating_mul(2).min(RESTART_PAUSES.1));
+        now
+    }
+
+    fn born_now(&self) {
+        self.born.set(tokio::time::Instant::now());
     }
 }
 
@@ -134,7 +157,7 @@ impl Pauses {
 pub async fn replace<T>(
     server: &Server,
     dead: Dead,
-    pauses: &mut Pauses,
+    pauses: &Pauses,
     start: impl AsyncFn() -> Result<(T, u32), BootError>,
 ) -> T {
     let Dead { role, pid, how, cause } = dead;
@@ -147,18 +170,37 @@ pub async fn replace<T>(
         "the {role} died; starting another one"
     );
     server.counters.violation();
-    if pauses.born.elapsed() > LONG_LIFE {
-        pauses.next = RESTART_PAUSES.0;
-    }
+    pauses.died_at(pauses.age());
     let (started, pid) = loop {
-        tokio::time::sleep(pauses.next).await;
-        pauses.next = pauses.next.saturating_mul(2).min(RESTART_PAUSES.1);
+        tokio::time::sleep(pauses.take()).await;
         match start().await {
             Ok(started) => break started,
             Err(e) => tracing::error!(event = "process-failed", role, "{e}"),
         }
     };
-    pauses.born = tokio::time::Instant::now();
+    pauses.born_now();
     tracing::info!(event = "process-started", role, pid, "the {role} runs again");
     started
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_until_one_lives_long() {
+        let pauses = Pauses::default();
+        let after = |age: Duration| {
+            pauses.died_at(age);
+            pauses.take()
+        };
+        let short = Duration::from_secs(1);
+        assert_eq!(after(short), RESTART_PAUSES.0);
+        assert_eq!(after(short), RESTART_PAUSES.0 * 2);
+        for _ in 0..10 {
+            after(short);
+        }
+        assert_eq!(after(short), RESTART_PAUSES.1);
+        assert_eq!(after(LONG_LIFE * 2), RESTART_PAUSES.0);
+    }
 }

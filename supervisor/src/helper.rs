@@ -40,6 +40,7 @@ pub struct HelperLink {
     report: RefCell<Option<SandboxReport>>,
     /// Whether the helper can bind ports below 1024.
     low_ports: Cell<bool>,
+    pauses: Pauses,
 }
 
 /// The process at the other end.
@@ -178,7 +179,6 @@ pub async fn start(server: &Rc<Server>) -> Result<Process, BootError> {
 
 /// Listens to the helper, and replaces it when it dies, until the server ends.
 pub async fn watch(server: Rc<Server>, mut process: Process) {
-    let mut pauses = Pauses::new();
     loop {
         let cause = listen(&server).await;
         *server.helper.channel.borrow_mut() = None;
@@ -193,7 +193,7 @@ pub async fn watch(server: Rc<Server>, mut process: Process) {
             let pid = process.pid();
             Ok((process, pid))
         };
-        process = replace(&server, dead, &mut pauses, start_again).await;
+        process = replace(&server, dead, &server.helper.pauses, start_again).await;
     }
 }
 

@@ -85,6 +85,7 @@ pub struct KeeperLink {
     /// keeper that has died can go on with the next one.
     keys: RefCell<Vec<([Version; 2], KeyId)>>,
     next_key: Cell<u32>,
+    pauses: Pauses,
 }
 
 impl KeeperLink {
@@ -320,7 +321,7 @@ pub async fn watch(server: Rc<Server>, mut child: Child) {
         }
         Ok(((), server.keeper.process().map_or(0, |(pid, _)| pid)))
     };
-    replace(&server, dead, &mut Pauses::new(), start_again).await;
+    replace(&server, dead, &server.keeper.pauses, start_again).await;
 }
 
 /// `watch` and `renew` call each other; the box ends the recursion of their types.

@@ -82,15 +82,7 @@ fn lock_down(config: &Config) -> Result<LockedDown, String> {
 fn adopt_listeners(config: &Config) -> Result<Vec<Listener>, String> {
     let listeners = listen::adopt()?;
     for Listener { address, service, .. } in &listeners {
-        let (configured, table) = match service {
-            Service::Ftp => (true, ""),
-            Service::FtpsImplicit => (config.tls.is_some(), "[tls]"),
-            Service::I2ftp => (config.i2ftp.is_some(), "[i2ftp]"),
-            Service::I2ftpTls => {
-                (config.i2ftp.is_some() && config.tls.is_some(), "[i2ftp] or [tls]")
-            }
-        };
-        if !configured {
+        if let Some(table) = missing_table(config, *service) {
             return Err(format!(
                 "systemd listens on {address} for a service that is not configured; fill in {table}, \
                  or stop that socket unit"
@@ -98,6 +90,17 @@ fn adopt_listeners(config: &Config) -> Result<Vec<Listener>, String> {
         }
     }
     Ok(listeners)
+}
+
+/// What the configuration lacks for a service.
+fn missing_table(config: &Config, service: Service) -> Option<&'static str> {
+    let (configured, table) = match service {
+        Service::Ftp => (true, ""),
+        Service::FtpsImplicit => (config.tls.is_some(), "[tls]"),
+        Service::I2ftp => (config.i2ftp.is_some(), "[i2ftp]"),
+        Service::I2ftpTls => (config.i2ftp.is_some() && config.tls.is_some(), "[i2ftp] and [tls]"),
+    };
+    (!configured).then_some(table)
 }
 
 /// Lets the helper listen where the configuration says, but for what systemd listens for already.
@@ -354,5 +357,20 @@ async fn end(server: &Rc<Server>) {
         tokio::time::timeout(Duration::from_secs(2), ended).await.unwrap_or_default();
         server.pam_sessions.closed(patience).await;
         server.children.end_all().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_for_what_is_not_configured_names_the_table() {
+        let config = Config::parse(Path::new("bulkhead.toml"), "").unwrap();
+        let missing = |service| missing_table(&config, service);
+        assert_eq!(missing(Service::Ftp), None);
+        assert_eq!(missing(Service::FtpsImplicit), Some("[tls]"));
+        assert_eq!(missing(Service::I2ftp), Some("[i2ftp]"));
+        assert_eq!(missing(Service::I2ftpTls), Some("[i2ftp] and [tls]"));
     }
 }
