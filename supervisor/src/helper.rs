@@ -23,7 +23,8 @@ use ipc::{
 use crate::{
     boot::{Beginner, BootError, Booted, Dead, Pauses, boot, replace},
     children::Child,
-    server::{HelperSource, Server},
+    programs::HelperSource,
+    server::Server,
     wire::AsyncChannel,
 };
 

@@ -24,6 +24,7 @@ mod operator;
 mod pam_session;
 mod penalties;
 mod pool;
+mod programs;
 #[cfg(test)]
 mod properties;
 mod roles;

@@ -15,7 +15,8 @@ use crate::{
     listen::{self, Listener},
     notify::Notifier,
     operator, pool,
-    server::{Phase, Programs, Server},
+    programs::Programs,
+    server::{Phase, Server},
 };
 
 /// What is told about a server that has begun to serve: where it listens, and the layers that are up.

@@ -1,25 +1,28 @@
 //! The state of the running server, shared by the tasks of its one thread.
 
+mod counters;
+mod report;
+
 use std::{
     cell::{Cell, RefCell},
     net::IpAddr,
-    path::{Path, PathBuf},
     rc::Rc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use ipc::{
     ChannelError,
     account::{Account, Identity, SessionId},
     gate::{GateSettings, GateTls},
-    operator::{KickTarget, ProcessRow, Status},
-    process::{Confinement, SandboxReport},
+    operator::KickTarget,
+    process::Confinement,
     session::{SessionTls, TicketAnswer},
 };
 
+use self::counters::Counters;
 use crate::{
     census::{Census, block_of},
-    children::{Children, Ended, Program},
+    children::{Children, Ended},
     config::{Config, Network},
     connection::Connection,
     helper::HelperLink,
@@ -28,6 +31,7 @@ use crate::{
     pam_session::PamSessions,
     penalties::{Cause, Judgement, Penalties},
     pool::Pool,
+    programs::Programs,
     serving::Processes,
     sessions::{Order, SessionTable},
     tickets::{Purpose, Tickets},
@@ -35,106 +39,6 @@ use crate::{
 
 /// Attempts that may wait for an authenticator.
 const MAX_WAITING_ATTEMPTS: usize = 1000;
-
-/// The programs the supervisor starts, opened once.
-#[derive(Debug)]
-pub struct Programs {
-    /// `bulkhead` itself: keeper and authenticator.
-    pub own: Program,
-    /// `bulkhead-worker`.
-    pub worker: Program,
-    /// `bulkhead-helper`.
-    pub helper: HelperSource,
-}
-
-/// Where the helper comes from.
-#[derive(Debug)]
-pub enum HelperSource {
-    /// A program that the supervisor starts.
-    Program(Program),
-    /// A socket at which systemd starts one, in a unit of its own: the rest of the server then needs
-    /// no network.
-    Socket(PathBuf),
-}
-
-/// Where the other two binaries of an installed server are.
-const LIBEXEC: &str = "/usr/libexec/bulkhead";
-
-impl Programs {
-    /// Opens the running program, and the other two beside it or under the libexec directory; the
-    /// helper is not started by us if there is a socket where systemd does.
-    ///
-    /// # Errors
-    /// A sentence that names what is missing and where it was looked for.
-    pub fn open(helper_socket: Option<PathBuf>) -> Result<Programs, String> {
-        let own = Path::new("/proc/self/exe");
-        let beside = std::fs::read_link(own)
-            .map_err(|e| format!("/proc/self/exe cannot be read ({e}); mount /proc"))?;
-        let find = |name: &str| {
-            let places = [beside.with_file_name(name), Path::new(LIBEXEC).join(name)];
-            let found = places.iter().find_map(|place| Program::open(place).ok());
-            found.ok_or_else(|| {
-                format!(
-                    "{name} is neither at {} nor at {}; install it beside bulkhead",
-                    places[0].display(),
-                    places[1].display()
-                )
-            })
-        };
-        Ok(Programs {
-            own: Program::open(own).map_err(|e| format!("/proc/self/exe: {e}"))?,
-            worker: find("bulkhead-worker")?,
-            helper: match helper_socket {
-                Some(socket) => HelperSource::Socket(socket),
-                None => HelperSource::Program(find("bulkhead-helper")?),
-            },
-        })
-    }
-}
-
-/// Counters since the start.
-#[derive(Debug, Default)]
-pub struct Counters {
-    connections: Cell<u64>,
-    refused: Cell<u64>,
-    logins: Cell<u64>,
-    failed_logins: Cell<u64>,
-    violations: Cell<u64>,
-    downloaded: Cell<u64>,
-    uploaded: Cell<u64>,
-}
-
-fn add(counter: &Cell<u64>, amount: u64) {
-    counter.set(counter.get().saturating_add(amount));
-}
-
-impl Counters {
-    /// A client was accepted.
-    pub fn connection(&self) {
-        add(&self.connections, 1);
-    }
-    /// A client got 421.
-    pub fn refused(&self) {
-        add(&self.refused, 1);
-    }
-    /// A login succeeded.
-    pub fn login(&self) {
-        add(&self.logins, 1);
-    }
-    /// A login failed.
-    pub fn failed_login(&self) {
-        add(&self.failed_logins, 1);
-    }
-    /// A process broke the rules or crashed.
-    pub fn violation(&self) {
-        add(&self.violations, 1);
-    }
-    /// Bytes were moved.
-    pub fn moved(&self, downloaded: u64, uploaded: u64) {
-        add(&self.downloaded, downloaded);
-        add(&self.uploaded, uploaded);
-    }
-}
 
 /// What the server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -384,97 +288,5 @@ impl Server {
     /// Notes where the server listens.
     pub fn set_listening(&self, places: Vec<String>) {
         *self.listening.borrow_mut() = places;
-    }
-
-    /// A gate, for `bulkhead policy verify`.
-    pub fn gate_row(
-        &self,
-        pid: u32,
-        session: Option<SessionId>,
-        report: SandboxReport,
-    ) -> ProcessRow {
-        let gate = &self.config().identities.gate;
-        ProcessRow {
-            role: "gate".into(),
-            pid,
-            session,
-            identity: self.privileged.then_some((gate.uid, gate.gid)),
-            report: Some(report),
-            features: Vec::new(),
-        }
-    }
-
-    /// Every process of the server, for `bulkhead policy verify`.
-    pub fn process_rows(&self) -> Vec<ProcessRow> {
-        let config = self.config();
-        let own = |role: &str, pid, identity: Option<&Identity>, report| ProcessRow {
-            role: role.into(),
-            pid,
-            session: None,
-            identity: identity.filter(|_| self.privileged).map(|i| (i.uid, i.gid)),
-            report,
-            features: Vec::new(),
-        };
-        let mut rows = vec![own("supervisor", std::process::id(), None, None)];
-        if let Some((pid, report)) = self.helper.process() {
-            rows.push(own("helper", pid, Some(&config.identities.helper), Some(report)));
-        }
-        if let Some((pid, report)) = self.keeper.process() {
-            rows.push(own("keeper", pid, Some(&config.identities.keeper), Some(report)));
-        }
-        for (pid, report) in self.pool.reports() {
-            rows.push(self.gate_row(pid, None, report));
-        }
-        rows.extend(self.processes.rows());
-        rows
-    }
-
-    /// Counters and state, for the operator.
-    pub fn status(&self) -> Status {
-        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        Status {
-            version: env!("CARGO_PKG_VERSION").into(),
-            pid: std::process::id(),
-            uptime: Duration::from_secs(self.started.elapsed().as_secs()),
-            listening: self.listening.borrow().clone(),
-            draining: self.phase() != Phase::Serving,
-            connections: self.census.total(),
-            sessions: count(self.sessions.logged_in()),
-            ready_gates: count(self.pool.ready()),
-            connections_total: self.counters.connections.get(),
-            refused_total: self.counters.refused.get(),
-            logins_total: self.counters.logins.get(),
-            failed_logins_total: self.counters.failed_logins.get(),
-            violations_total: self.counters.violations.get(),
-            bytes_downloaded: self.counters.downloaded.get(),
-            bytes_uploaded: self.counters.uploaded.get(),
-            layers: self.layers(),
-        }
-    }
-
-    /// The sandbox layers, a line each, as a ready gate has raised them.
-    pub fn layers(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        lines.push(if self.privileged {
-            "identity: every role and account runs under its own uid".into()
-        } else {
-            "identity: unprivileged, every process runs under the same uid".into()
-        });
-        if let Some((_, report)) = self.helper.process() {
-            lines.push(match report.landlock_abi {
-                0 => "landlock: off by configuration".to_owned(),
-                abi if report.landlock_missing.is_empty() => {
-                    format!("landlock: ABI {abi}, every right")
-                }
-                abi => {
-                    format!("landlock: ABI {abi}, without {}", report.landlock_missing.join(", "))
-                }
-            });
-            lines.push(format!(
-                "seccomp: on; the helper may make {} system calls",
-                report.system_calls
-            ));
-        }
-        lines
     }
 }
