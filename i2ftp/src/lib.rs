@@ -10,8 +10,11 @@
 //!
 //! The protocol by itself protects nothing but the login (MD5-based codes of a shared key), and
 //! its "secured" mode is obfuscation: see docs/i2ftp.md.
+//!
+//! The one unsafe expression is in `md5::avx2`: the call of safe code that is compiled for registers
+//! which not every processor has.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod dynkey;
 pub mod iccode;

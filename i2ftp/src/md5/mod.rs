@@ -1,14 +1,15 @@
 //! MD5, alone and in lanes. The protocol wants the MD5 of every packet's body; the packets of a
-//! message are equally long and independent, so eight of them are hashed in lockstep in vector
-//! registers, for about a third of the time. MD5 protects nothing here; it is what the protocol
-//! says.
+//! message are equally long and independent, so many of them are hashed in lockstep in vector
+//! registers: eight, for a third of the time, in those that every x86-64 and ARM has, and sixteen,
+//! for a tenth, in those of AVX2. MD5 protects nothing here; it is what the protocol says.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 
 use md5::{Digest, Md5};
 
-/// How many bodies are hashed at a time.
-pub(crate) const LANES: usize = 8;
-
-type Lane = [u32; LANES];
+/// How many bodies are hashed at a time where there is nothing better.
+const LANES: usize = 8;
 
 /// The MD5 of parts, one behind the other.
 pub(crate) fn md5(parts: &[&[u8]]) -> [u8; 16] {
@@ -22,15 +23,29 @@ pub(crate) fn md5(parts: &[&[u8]]) -> [u8; 16] {
 /// The MD5 of each body, in order.
 pub(crate) fn md5_each(bodies: &[&[u8]]) -> Vec<[u8; 16]> {
     let mut sums = Vec::with_capacity(bodies.len());
-    for group in bodies.chunks(LANES) {
-        match <&[&[u8]; LANES]>::try_from(group) {
-            Ok(eight) if eight.iter().all(|body| body.len() == eight[0].len()) => {
-                sums.extend(md5_lanes(eight));
-            }
-            _ => sums.extend(group.iter().map(|body| md5(&[body]))),
+    let mut rest = bodies;
+    #[cfg(target_arch = "x86_64")]
+    while let Some(group) = equally_long(rest)
+        && let Some(of_group) = avx2::md5(group)
+    {
+        sums.extend(of_group);
+        rest = &rest[group.len()..];
+    }
+    while let Some(first) = rest.first() {
+        let before = sums.len();
+        match equally_long::<LANES>(rest) {
+            Some(group) => sums.extend(md5_lanes(group)),
+            None => sums.push(md5(&[first])),
         }
+        rest = &rest[sums.len() - before..];
     }
     sums
+}
+
+/// The first `N` bodies, if they are equally long.
+fn equally_long<'a, 'b, const N: usize>(bodies: &'a [&'b [u8]]) -> Option<&'a [&'b [u8]; N]> {
+    let group = bodies.first_chunk::<N>()?;
+    group.iter().all(|body| body.len() == group[0].len()).then_some(group)
 }
 
 /// floor(2^32 * |sin(i + 1)|), RFC 1321 section 3.4.
@@ -110,27 +125,20 @@ const INITIAL: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
 const BLOCK: usize = 64;
 
-/// The MD5 of eight bodies of equal length.
-fn md5_lanes(bodies: &[&[u8]; LANES]) -> [[u8; 16]; LANES] {
+/// The MD5 of `N` bodies of equal length.
+#[inline(always)]
+fn md5_lanes<const N: usize>(bodies: &[&[u8]; N]) -> [[u8; 16]; N] {
     let length = bodies[0].len();
-    let mut state = INITIAL.map(|word| [word; LANES]);
+    let mut state = INITIAL.map(|word| [word; N]);
     let whole = length - length % BLOCK;
     for at in (0..whole).step_by(BLOCK) {
-        let blocks: [&[u8; BLOCK]; LANES] =
+        let blocks: [&[u8; BLOCK]; N] =
             std::array::from_fn(|lane| bodies[lane][at..].first_chunk().unwrap_or(&[0; BLOCK]));
         compress(&mut state, &blocks);
     }
-    // The padding: one bit, zeros, and the length in bits in the last eight bytes.
-    let rest = length - whole;
-    let mut tails = [[0u8; 2 * BLOCK]; LANES];
-    let used = if rest < BLOCK - 8 { BLOCK } else { 2 * BLOCK };
-    for (tail, body) in tails.iter_mut().zip(bodies) {
-        tail[..rest].copy_from_slice(&body[whole..]);
-        tail[rest] = 0x80;
-        tail[used - 8..used].copy_from_slice(&(length as u64).wrapping_mul(8).to_le_bytes());
-    }
+    let (tails, used) = padded(bodies, whole);
     for at in (0..used).step_by(BLOCK) {
-        let blocks: [&[u8; BLOCK]; LANES] =
+        let blocks: [&[u8; BLOCK]; N] =
             std::array::from_fn(|lane| tails[lane][at..].first_chunk().unwrap_or(&[0; BLOCK]));
         compress(&mut state, &blocks);
     }
@@ -143,22 +151,30 @@ fn md5_lanes(bodies: &[&[u8]; LANES]) -> [[u8; 16]; LANES] {
     })
 }
 
+/// What is left of equally long bodies behind the `whole` blocks, and the padding: one bit, zeros,
+/// and the length in bits in the last eight bytes. With the number of bytes it takes, one block or
+/// two.
+fn padded<const N: usize>(bodies: &[&[u8]; N], whole: usize) -> ([[u8; 2 * BLOCK]; N], usize) {
+    let length = bodies[0].len();
+    let rest = length - whole;
+    let used = if rest < BLOCK - 8 { BLOCK } else { 2 * BLOCK };
+    let mut tails = [[0u8; 2 * BLOCK]; N];
+    for (tail, body) in tails.iter_mut().zip(bodies) {
+        tail[..rest].copy_from_slice(&body[whole..]);
+        tail[rest] = 0x80;
+        tail[used - 8..used].copy_from_slice(&(length as u64).wrapping_mul(8).to_le_bytes());
+    }
+    (tails, used)
+}
+
 #[inline(always)]
-fn lanes(f: impl Fn(usize) -> u32) -> Lane {
+fn lanes<const N: usize>(f: impl Fn(usize) -> u32) -> [u32; N] {
     std::array::from_fn(f)
 }
 
-/// One operation of RFC 1321 in all lanes.
 #[inline(always)]
-fn operation(a: Lane, b: Lane, mixed: Lane, word: Lane, sine: u32, rotation: u32) -> Lane {
-    let sum = lanes(|i| a[i].wrapping_add(mixed[i]).wrapping_add(word[i]).wrapping_add(sine));
-    let turned = lanes(|i| sum[i].rotate_left(rotation));
-    lanes(|i| b[i].wrapping_add(turned[i]))
-}
-
-#[inline(always)]
-fn compress(state: &mut [Lane; 4], blocks: &[&[u8; BLOCK]; LANES]) {
-    let words: [Lane; 16] = std::array::from_fn(|word| {
+fn compress<const N: usize>(state: &mut [[u32; N]; 4], blocks: &[&[u8; BLOCK]; N]) {
+    let words: [[u32; N]; 16] = std::array::from_fn(|word| {
         lanes(|lane| {
             let bytes = blocks[lane][4 * word..].first_chunk().copied().unwrap_or_default();
             u32::from_le_bytes(bytes)
@@ -166,7 +182,7 @@ fn compress(state: &mut [Lane; 4], blocks: &[&[u8; BLOCK]; LANES]) {
     });
     let [mut a, mut b, mut c, mut d] = *state;
     for i in 0..64 {
-        let (mixed, word) = match i / 16 {
+        let (mixed, word): ([u32; N], usize) = match i / 16 {
             0 => (lanes(|l| d[l] ^ (b[l] & (c[l] ^ d[l]))), i),
             1 => (lanes(|l| c[l] ^ (d[l] & (b[l] ^ c[l]))), (5 * i + 1) % 16),
             2 => (lanes(|l| b[l] ^ c[l] ^ d[l]), (3 * i + 5) % 16),
@@ -181,6 +197,22 @@ fn compress(state: &mut [Lane; 4], blocks: &[&[u8; BLOCK]; LANES]) {
     }
 }
 
+/// One operation of RFC 1321 in all lanes.
+#[inline(always)]
+fn operation<const N: usize>(
+    a: [u32; N],
+    b: [u32; N],
+    mixed: [u32; N],
+    word: [u32; N],
+    sine: u32,
+    rotation: u32,
+) -> [u32; N] {
+    let sum: [u32; N] =
+        lanes(|i| a[i].wrapping_add(word[i]).wrapping_add(sine).wrapping_add(mixed[i]));
+    let turned: [u32; N] = lanes(|i| sum[i].rotate_left(rotation));
+    lanes(|i| b[i].wrapping_add(turned[i]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,7 +220,7 @@ mod tests {
     #[test]
     fn lanes_give_what_md5_gives() {
         for length in [0u32, 1, 54, 55, 56, 57, 63, 64, 65, 119, 120, 128, 1000, 32758] {
-            let bodies: Vec<Vec<u8>> = (0u32..8)
+            let bodies: Vec<Vec<u8>> = (0u32..24 + 3)
                 .map(|lane| {
                     (0..length).map(|i| (i * 31 + lane * 7 + i / 256).to_le_bytes()[0]).collect()
                 })
@@ -201,7 +233,7 @@ mod tests {
 
     #[test]
     fn bodies_of_different_lengths_are_hashed_one_by_one() {
-        let bodies: Vec<Vec<u8>> = (0..LANES * 2 + 3).map(|n| vec![7; n]).collect();
+        let bodies: Vec<Vec<u8>> = (0..LANES * 4 + 3).map(|n| vec![7; n / 2]).collect();
         let slices: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
         let want: Vec<[u8; 16]> = slices.iter().map(|body| md5(&[body])).collect();
         assert_eq!(md5_each(&slices), want);
