@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod control;
+mod fatal;
 pub mod files;
 pub mod ftp;
 pub mod gate;
@@ -21,4 +22,5 @@ pub mod transfer;
 pub mod verbs;
 pub mod wait;
 
+pub use fatal::Fatal;
 pub use start::run;

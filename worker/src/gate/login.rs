@@ -6,11 +6,8 @@ use ipc::{
     gate::{GateToSupervisor, Protection},
 };
 
-use super::{
-    GateError,
-    serve::{Flow, Gate},
-};
-use crate::ftp::reply::Reply;
+use super::serve::{Flow, Gate};
+use crate::{Fatal, ftp::reply::Reply};
 
 /// So many failed logins, and the connection is closed.
 pub(super) const MAX_FAILURES: u32 = 5;
@@ -45,7 +42,7 @@ impl Gate<'_> {
         if anonymous { Reply::NEED_PASSWORD_ANONYMOUS } else { Reply::NEED_PASSWORD }
     }
 
-    pub(super) fn pass(&mut self, password: &[u8]) -> Result<Flow, GateError> {
+    pub(super) fn pass(&mut self, password: &[u8]) -> Result<Flow, Fatal> {
         let name = match std::mem::replace(&mut self.step, LoginStep::Nobody) {
             LoginStep::Password(name) => name,
             other @ (LoginStep::Nobody
@@ -67,7 +64,7 @@ impl Gate<'_> {
         }
     }
 
-    pub(super) fn acct(&mut self, code: &[u8]) -> Result<Flow, GateError> {
+    pub(super) fn acct(&mut self, code: &[u8]) -> Result<Flow, Fatal> {
         if !matches!(self.step, LoginStep::Code) {
             return Ok(self.refuse(&Reply::PASS_FIRST));
         }
@@ -83,7 +80,7 @@ impl Gate<'_> {
 
     /// What no account can have is refused by the supervisor all the same: at the same time and in
     /// the same words as a wrong password, and counted like one.
-    fn malformed(&mut self, step: LoginStep) -> Result<Flow, GateError> {
+    fn malformed(&mut self, step: LoginStep) -> Result<Flow, Fatal> {
         self.channel.send(&GateToSupervisor::MalformedLogin, &[])?;
         self.step = step;
         Ok(Flow::Continue(()))

@@ -10,56 +10,33 @@ mod serve;
 mod wait;
 
 use ipc::{
-    Channel, ChannelError,
+    Channel,
     gate::{GateSettings, GateToSupervisor, Service, SupervisorToGate},
-    process::LockdownFailure,
 };
 use policy::{Feature, Features, LockedDown, Role};
 
 use crate::{
+    Fatal,
     control::{ControlConnection, Stream},
     i2ftp,
-    tls::{ControlTls, TlsError},
+    tls::ControlTls,
 };
 pub use serve::Gate;
 
 /// The gate's end of its channel.
 pub type SupervisorChannel = Channel<GateToSupervisor, SupervisorToGate>;
 
-/// Why a gate could not go on; it is the channel's last line in each case.
-#[derive(Debug, thiserror::Error)]
-pub enum GateError {
-    /// The supervisor is gone, or broke the rules of the channel.
-    #[error(transparent)]
-    Channel(#[from] ChannelError),
-    /// The supervisor sent a message that has no place in this phase.
-    #[error("a message of the supervisor came out of turn")]
-    OutOfTurn,
-    /// The sandbox is not up; the supervisor has been told.
-    #[error("the sandbox is not up")]
-    NotLockedDown,
-    /// TLS cannot be set up with what the supervisor sent.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The sandbox cannot be narrowed for the relay.
-    #[error("the relay's sandbox layer {}: {}", .0.layer, .0.reason)]
-    NotNarrowed(LockdownFailure),
-    /// A system call failed that should not.
-    #[error("a system call failed: {0}")]
-    System(#[from] std::io::Error),
-}
-
 /// Lives the life of a gate, from its first message to its last.
 ///
 /// # Errors
-/// [`GateError`]: the process ends, and the supervisor sees it end.
-pub fn run(channel: SupervisorChannel) -> Result<(), GateError> {
+/// [`Fatal`]: the process ends, and the supervisor sees it end.
+pub fn run(channel: SupervisorChannel) -> Result<(), Fatal> {
     let (settings, tls, locked) = boot(&channel)?;
     let mut received = channel.recv()?;
     match received.message {
         SupervisorToGate::Serve { session: _, client: _, local: _, service } => {
             let mut fds = received.fds.drain(..);
-            let control = fds.next().ok_or(GateError::OutOfTurn)?;
+            let control = fds.next().ok_or(Fatal::OutOfTurn)?;
             if let (Some(tls), Some(signing)) = (&tls, fds.next()) {
                 tls.attach(Channel::from_fd(signing));
             }
@@ -82,15 +59,15 @@ pub fn run(channel: SupervisorChannel) -> Result<(), GateError> {
         SupervisorToGate::End { .. } => Ok(()),
         SupervisorToGate::Boot { .. }
         | SupervisorToGate::AuthResult(_)
-        | SupervisorToGate::BecomeRelay => Err(GateError::OutOfTurn),
+        | SupervisorToGate::BecomeRelay => Err(Fatal::OutOfTurn),
     }
 }
 
 fn boot(
     channel: &SupervisorChannel,
-) -> Result<(GateSettings, Option<ControlTls>, LockedDown), GateError> {
+) -> Result<(GateSettings, Option<ControlTls>, LockedDown), Fatal> {
     let SupervisorToGate::Boot { confinement, settings } = channel.recv()?.message else {
-        return Err(GateError::OutOfTurn);
+        return Err(Fatal::OutOfTurn);
     };
     let tls = settings.tls.as_ref().map(ControlTls::new).transpose()?;
     let features = Features::NONE.with_if(tls.is_some(), Feature::Tls);
@@ -101,7 +78,7 @@ fn boot(
         }
         Err(failure) => {
             channel.send(&GateToSupervisor::Failed(failure), &[])?;
-            Err(GateError::NotLockedDown)
+            Err(Fatal::NotLockedDown)
         }
     }
 }

@@ -12,11 +12,12 @@ use policy::{LockedDown, Role};
 use rustix::event::{PollFd, PollFlags};
 
 use super::{
-    GateError, SupervisorChannel,
+    SupervisorChannel,
     login::LoginStep,
     serve::{Flow, Gate},
 };
 use crate::{
+    Fatal,
     control::{ControlConnection, Stream},
     ftp::{
         argument::{self, ProtectionLevel},
@@ -105,7 +106,7 @@ impl Gate<'_> {
     ///
     /// # Errors
     /// When the supervisor is gone or waiting fails.
-    pub(super) fn secure(self) -> Result<Option<Self>, GateError> {
+    pub(super) fn secure(self) -> Result<Option<Self>, Fatal> {
         let until = earlier(
             deadline(self.began, self.settings.login_timeout),
             deadline(Instant::now(), HANDSHAKE_SECONDS),
@@ -155,16 +156,16 @@ pub(crate) fn become_relay(
     channel: &SupervisorChannel,
     locked: &LockedDown,
     client: TlsStream,
-) -> Result<(), GateError> {
+) -> Result<(), Fatal> {
     let mut received = channel.recv()?;
     let session = match received.message {
-        SupervisorToGate::BecomeRelay => received.fds.pop().ok_or(GateError::OutOfTurn)?,
+        SupervisorToGate::BecomeRelay => received.fds.pop().ok_or(Fatal::OutOfTurn)?,
         SupervisorToGate::End { .. } => return Ok(()),
         SupervisorToGate::AuthResult(_)
         | SupervisorToGate::Boot { .. }
-        | SupervisorToGate::Serve { .. } => return Err(GateError::OutOfTurn),
+        | SupervisorToGate::Serve { .. } => return Err(Fatal::OutOfTurn),
     };
-    policy::narrow(Role::Relay, locked).map_err(GateError::NotNarrowed)?;
+    policy::narrow(Role::Relay, locked).map_err(Fatal::NotNarrowed)?;
     let mut relay = Relay::new(client, session);
     relay.run();
     last_words::leave(0)
@@ -179,7 +180,7 @@ pub(crate) fn shake_hands(
     socket: OwnedFd,
     channel: &SupervisorChannel,
     until: Option<Instant>,
-) -> Result<Shaken, GateError> {
+) -> Result<Shaken, Fatal> {
     let mut handshake = match tls.accept(socket) {
         Ok(handshake) => handshake,
         Err(error) => return Ok(Err(failed(&error))),
@@ -205,7 +206,7 @@ pub(crate) fn shake_hands(
                 SupervisorToGate::AuthResult(_)
                 | SupervisorToGate::Boot { .. }
                 | SupervisorToGate::Serve { .. }
-                | SupervisorToGate::BecomeRelay => Err(GateError::OutOfTurn),
+                | SupervisorToGate::BecomeRelay => Err(Fatal::OutOfTurn),
             };
         }
     }

@@ -9,12 +9,13 @@ use ipc::{
 use policy::LockedDown;
 
 use super::{
-    GateError, SupervisorChannel,
+    SupervisorChannel,
     login::{LoginStep, MAX_FAILURES},
     secure::become_relay,
     wait::{Woken, wait},
 };
 use crate::{
+    Fatal,
     control::{ControlConnection, Filled, Stream},
     ftp::{
         argument::{self, Options},
@@ -89,7 +90,7 @@ impl<'a> Gate<'a> {
     ///
     /// # Errors
     /// When the supervisor is gone or waiting fails.
-    pub fn serve(mut self, implicit: bool) -> Result<(), GateError> {
+    pub fn serve(mut self, implicit: bool) -> Result<(), Fatal> {
         if implicit {
             let Some(secured) = self.secure()? else { return Ok(()) };
             self = secured;
@@ -157,7 +158,7 @@ impl<'a> Gate<'a> {
         earlier(login, deadline(self.control.last_byte, self.settings.idle_ctrl_timeout))
     }
 
-    fn take_lines(&mut self) -> Result<Flow, GateError> {
+    fn take_lines(&mut self) -> Result<Flow, Fatal> {
         while !self.answering() && !self.auth_accepted {
             let Some(line) = self.control.next_line() else { break };
             let flow = match line {
@@ -199,7 +200,7 @@ impl<'a> Gate<'a> {
         self.refuse(&Reply::command(*error))
     }
 
-    fn obey(&mut self, command: &Command) -> Result<Flow, GateError> {
+    fn obey(&mut self, command: &Command) -> Result<Flow, Fatal> {
         if command.row.phase == Phase::AfterLogin {
             return Ok(self.refuse(&Reply::NOT_LOGGED_IN));
         }
@@ -296,7 +297,7 @@ impl<'a> Gate<'a> {
         }
     }
 
-    fn dispatch(&mut self) -> Result<Next, GateError> {
+    fn dispatch(&mut self) -> Result<Next, Fatal> {
         match self.channel.recv()?.message {
             SupervisorToGate::AuthResult(result) if self.answering() => Ok(self.judged(result)),
             SupervisorToGate::End { reply } => {
@@ -306,7 +307,7 @@ impl<'a> Gate<'a> {
             SupervisorToGate::AuthResult(_)
             | SupervisorToGate::Boot { .. }
             | SupervisorToGate::Serve { .. }
-            | SupervisorToGate::BecomeRelay => Err(GateError::OutOfTurn),
+            | SupervisorToGate::BecomeRelay => Err(Fatal::OutOfTurn),
         }
     }
 
@@ -344,7 +345,7 @@ impl<'a> Gate<'a> {
         Next::Go
     }
 
-    fn hand_over(mut self) -> Result<(), GateError> {
+    fn hand_over(mut self) -> Result<(), Fatal> {
         // Replies to what was pipelined before the login are older than the 230 of the session.
         self.deliver();
         let (stream, unread) = self.control.into_parts();
@@ -376,7 +377,7 @@ impl<'a> Gate<'a> {
         }
     }
 
-    fn close(mut self, closed: GateClosed) -> Result<(), GateError> {
+    fn close(mut self, closed: GateClosed) -> Result<(), Fatal> {
         self.deliver();
         self.control.say_goodbye();
         self.deliver();
@@ -388,7 +389,7 @@ impl<'a> Gate<'a> {
         &mut self,
         user: UserName,
         password: ipc::bounded::Secret,
-    ) -> Result<(), GateError> {
+    ) -> Result<(), Fatal> {
         let message = GateToSupervisor::Authenticate {
             user,
             password,

@@ -17,8 +17,9 @@ use policy::LockedDown;
 use rustix::event::{PollFd, PollFlags};
 
 use crate::{
+    Fatal,
     control::Stream,
-    gate::{GateError, SupervisorChannel, secure},
+    gate::{SupervisorChannel, secure},
     rate::{deadline, earlier},
     tls::{ControlTls, Established},
     wait::poll_until,
@@ -36,7 +37,7 @@ pub fn serve(
     channel: &SupervisorChannel,
     settings: &GateSettings,
     control: OwnedFd,
-) -> Result<(), GateError> {
+) -> Result<(), Fatal> {
     let mut stream = Stream::Plain(control);
     match shake(channel, &mut stream, until(settings))? {
         Ok(unread) => hand_over(channel, unread, Protection::Plain),
@@ -54,7 +55,7 @@ pub fn serve_tls(
     settings: &GateSettings,
     tls: Option<ControlTls>,
     control: OwnedFd,
-) -> Result<(), GateError> {
+) -> Result<(), Fatal> {
     let Some(tls) = tls else {
         return close(channel, GateClosed::Tls("no certificate is loaded".into()));
     };
@@ -92,13 +93,13 @@ fn hand_over(
     channel: &SupervisorChannel,
     unread: Vec<u8>,
     protection: Protection,
-) -> Result<(), GateError> {
+) -> Result<(), Fatal> {
     // What came behind the proof is the session's to read; an honest client waits.
     let unread = Bytes::try_from(unread).unwrap_or_default();
     Ok(channel.send(&GateToSupervisor::Handover { unread, protection }, &[])?)
 }
 
-fn close(channel: &SupervisorChannel, closed: GateClosed) -> Result<(), GateError> {
+fn close(channel: &SupervisorChannel, closed: GateClosed) -> Result<(), Fatal> {
     Ok(channel.send(&GateToSupervisor::Closed(closed), &[])?)
 }
 
@@ -107,7 +108,7 @@ fn shake(
     channel: &SupervisorChannel,
     stream: &mut Stream,
     until: Option<Instant>,
-) -> Result<Result<Vec<u8>, GateClosed>, GateError> {
+) -> Result<Result<Vec<u8>, GateClosed>, Fatal> {
     let mut handshake = Handshake { channel, stream, until, input: Vec::new() };
     match handshake.run() {
         Ok(()) => Ok(Ok(handshake.input)),

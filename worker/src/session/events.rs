@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use ipc::session::{Event, SessionToSupervisor};
 
-use super::{SessionError, SupervisorChannel};
+use super::SupervisorChannel;
+use crate::Fatal;
 
 /// So long an event may wait for company.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -27,7 +28,7 @@ impl Events {
     ///
     /// # Errors
     /// When the supervisor is gone.
-    pub fn add(&mut self, event: Event, channel: &SupervisorChannel) -> Result<(), SessionError> {
+    pub fn add(&mut self, event: Event, channel: &SupervisorChannel) -> Result<(), Fatal> {
         self.bytes = self.bytes.saturating_add(size(&event));
         self.waiting.push(event);
         self.since.get_or_insert_with(Instant::now);
@@ -44,11 +45,7 @@ impl Events {
     ///
     /// # Errors
     /// When the supervisor is gone.
-    pub fn send_if_due(
-        &mut self,
-        now: Instant,
-        channel: &SupervisorChannel,
-    ) -> Result<(), SessionError> {
+    pub fn send_if_due(&mut self, now: Instant, channel: &SupervisorChannel) -> Result<(), Fatal> {
         if self.due().is_some_and(|due| due <= now) { self.send(channel) } else { Ok(()) }
     }
 
@@ -56,7 +53,7 @@ impl Events {
     ///
     /// # Errors
     /// When the supervisor is gone.
-    pub fn send(&mut self, channel: &SupervisorChannel) -> Result<(), SessionError> {
+    pub fn send(&mut self, channel: &SupervisorChannel) -> Result<(), Fatal> {
         self.since = None;
         self.bytes = 0;
         if self.waiting.is_empty() {

@@ -15,8 +15,8 @@ use ipc::{
 };
 use rustix::event::{PollFd, PollFlags};
 
-use super::{Session, SessionError, supervisor::Supervised};
-use crate::wait::poll_until;
+use super::{Session, supervisor::Supervised};
+use crate::{Fatal, wait::poll_until};
 
 /// The session's channel to the helper.
 pub type HelperChannel = Channel<SessionToHelper, HelperToSession>;
@@ -51,7 +51,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// The outer one when the supervisor is gone, the inner one when there is no listener to have.
-    pub(crate) fn ask_listen(&mut self) -> Result<Result<u16, NoConnection>, SessionError> {
+    pub(crate) fn ask_listen(&mut self) -> Result<Result<u16, NoConnection>, Fatal> {
         if let Some(listener) = &self.listener {
             return Ok(Ok(listener.port));
         }
@@ -91,7 +91,7 @@ impl Session<'_> {
     pub(crate) fn ask_connect(
         &mut self,
         to: SocketAddr,
-    ) -> Result<Result<(), NoConnection>, SessionError> {
+    ) -> Result<Result<(), NoConnection>, Fatal> {
         for fresh in [false, true] {
             if fresh {
                 self.helper = None;
@@ -146,7 +146,7 @@ impl Session<'_> {
     }
 
     /// Makes sure that there is a channel to the helper; false when the supervisor has none.
-    fn ensure_helper(&mut self) -> Result<bool, SessionError> {
+    fn ensure_helper(&mut self) -> Result<bool, Fatal> {
         if self.helper.is_some() {
             return Ok(true);
         }
@@ -156,22 +156,22 @@ impl Session<'_> {
                 self.helper = Some(helper);
                 Ok(true)
             }
-            Some(Supervised::Keeper(_)) => Err(SessionError::OutOfTurn),
+            Some(Supervised::Keeper(_)) => Err(Fatal::OutOfTurn),
             Some(Supervised::NotAvailable | Supervised::Done) | None => Ok(false),
         }
     }
 
     /// The answer to `NeedKeeper`; `None` when there is no keeper at the moment.
-    pub(crate) fn await_keeper(&mut self) -> Result<Option<Channel<Sign, Signed>>, SessionError> {
+    pub(crate) fn await_keeper(&mut self) -> Result<Option<Channel<Sign, Signed>>, Fatal> {
         match self.await_supervisor()? {
             Some(Supervised::Keeper(keeper)) => Ok(Some(keeper)),
-            Some(Supervised::Helper(_)) => Err(SessionError::OutOfTurn),
+            Some(Supervised::Helper(_)) => Err(Fatal::OutOfTurn),
             Some(Supervised::NotAvailable | Supervised::Done) | None => Ok(None),
         }
     }
 
     /// The supervisor's answer to a question that was just asked; what it says besides is obeyed.
-    fn await_supervisor(&mut self) -> Result<Option<Supervised>, SessionError> {
+    fn await_supervisor(&mut self) -> Result<Option<Supervised>, Fatal> {
         let until = Instant::now().checked_add(PATIENCE);
         loop {
             let mut fds = [PollFd::new(&self.channel, PollFlags::IN)];

@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 
 use ::i2ftp::secured::Offer;
 use ipc::{
-    Channel, ChannelError,
+    Channel,
     account::{Rights, TlsDemand, Uploads},
     bounded::Bytes,
     gate::{Protection, Service},
@@ -23,9 +23,10 @@ use ipc::{
 use policy::{Feature, Features, LockedDown, Role};
 
 use crate::{
+    Fatal,
     control::{ControlConnection, Stream},
     i2ftp,
-    tls::{Buffers, DataTls, TlsError},
+    tls::{Buffers, DataTls},
     transfer,
 };
 pub use helper::NoConnection;
@@ -34,36 +35,13 @@ pub use state::{DataWay, Session};
 /// The session's end of its channel.
 pub type SupervisorChannel = Channel<SessionToSupervisor, SupervisorToSession>;
 
-/// Why a session could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// The supervisor is gone, or broke the rules of the channel.
-    #[error(transparent)]
-    Channel(#[from] ChannelError),
-    /// The supervisor sent a message that has no place in this phase.
-    #[error("a message of the supervisor came out of turn")]
-    OutOfTurn,
-    /// The sandbox is not up; the supervisor has been told.
-    #[error("the sandbox is not up")]
-    NotLockedDown,
-    /// TLS cannot be set up with what the supervisor sent.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A system call failed that should not.
-    #[error("a system call failed: {0}")]
-    System(#[from] std::io::Error),
-    /// The last words of a session of I2FTP reached nobody.
-    #[error(transparent)]
-    I2ftp(#[from] i2ftp::connection::Ended),
-}
-
 /// Lives the life of a session, from its first message to its last.
 ///
 /// # Errors
-/// [`SessionError`]: the process ends, and the supervisor sees it end.
-pub fn run(channel: SupervisorChannel) -> Result<(), SessionError> {
+/// [`Fatal`]: the process ends, and the supervisor sees it end.
+pub fn run(channel: SupervisorChannel) -> Result<(), Fatal> {
     let (boot, tls, offer, mut locked) = boot(&channel)?;
-    let root = locked.take_root().ok_or(SessionError::NotLockedDown)?;
+    let root = locked.take_root().ok_or(Fatal::NotLockedDown)?;
     let Some((control, unread, protection)) = control(&channel)? else { return Ok(()) };
     match boot.service {
         Service::Ftp | Service::FtpsImplicit => {
@@ -83,11 +61,11 @@ pub fn run(channel: SupervisorChannel) -> Result<(), SessionError> {
 /// hands it over; `None` when the session is ended before.
 fn control(
     channel: &SupervisorChannel,
-) -> Result<Option<(OwnedFd, Bytes<8192>, Protection)>, SessionError> {
+) -> Result<Option<(OwnedFd, Bytes<8192>, Protection)>, Fatal> {
     let mut received = channel.recv()?;
     match received.message {
         SupervisorToSession::Control { unread, protection } => {
-            let fd = received.fds.pop().ok_or(SessionError::OutOfTurn)?;
+            let fd = received.fds.pop().ok_or(Fatal::OutOfTurn)?;
             Ok(Some((fd, unread, protection)))
         }
         SupervisorToSession::Kick { .. } | SupervisorToSession::Finish { .. } => Ok(None),
@@ -97,7 +75,7 @@ fn control(
         | SupervisorToSession::NotAvailable
         | SupervisorToSession::NewLimits(_)
         | SupervisorToSession::WhoLines(_)
-        | SupervisorToSession::Ticket(_) => Err(SessionError::OutOfTurn),
+        | SupervisorToSession::Ticket(_) => Err(Fatal::OutOfTurn),
     }
 }
 
@@ -124,9 +102,9 @@ fn protect_data(
 
 fn boot(
     channel: &SupervisorChannel,
-) -> Result<(SessionBoot, Option<DataTls>, Option<Offer>, LockedDown), SessionError> {
+) -> Result<(SessionBoot, Option<DataTls>, Option<Offer>, LockedDown), Fatal> {
     let SupervisorToSession::Boot(boot) = channel.recv()?.message else {
-        return Err(SessionError::OutOfTurn);
+        return Err(Fatal::OutOfTurn);
     };
     let tls = boot.tls.as_ref().map(DataTls::new).transpose()?;
     let publishes = boot.i2ftp.as_ref().is_some_and(|settings| settings.pulf_hash);
@@ -147,7 +125,7 @@ fn boot(
         }
         Err(failure) => {
             channel.send(&SessionToSupervisor::Failed(failure), &[])?;
-            Err(SessionError::NotLockedDown)
+            Err(Fatal::NotLockedDown)
         }
     }
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use ipc::session::{SessionClosed, SessionToSupervisor};
 use rustix::event::{PollFd, PollFlags};
 
-use super::{Session, SessionError, supervisor::Supervised};
+use super::{Session, supervisor::Supervised};
 use crate::{
+    Fatal,
     control::Filled,
     ftp::{command::Command, line::Line, reply::Reply, verb::Verb},
     rate::{deadline, earlier},
@@ -31,7 +32,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// When the supervisor is gone or a system call fails that should not.
-    pub fn serve(mut self) -> Result<(), SessionError> {
+    pub fn serve(mut self) -> Result<(), Fatal> {
         self.say(&Reply::logged_in(&self.settings.welcome));
         let mut ready = Ready { transfer: true, ..Ready::default() };
         loop {
@@ -71,7 +72,7 @@ impl Session<'_> {
 
     /// One turn: commands, and the transfer if there is something to do for it. Answers until when
     /// commands are held back, if they are.
-    fn turn(&mut self, transfer: bool) -> Result<Option<Instant>, SessionError> {
+    fn turn(&mut self, transfer: bool) -> Result<Option<Instant>, Fatal> {
         let was_running = self.transfer.is_some();
         let hold = self.take_commands()?;
         if self.transfer.is_some() && (transfer || !was_running) {
@@ -81,7 +82,7 @@ impl Session<'_> {
         Ok(hold)
     }
 
-    fn take_commands(&mut self) -> Result<Option<Instant>, SessionError> {
+    fn take_commands(&mut self) -> Result<Option<Instant>, Fatal> {
         loop {
             if self.ending.is_some() || self.control.is_clogged() {
                 return Ok(None);
@@ -134,7 +135,7 @@ impl Session<'_> {
         }
     }
 
-    fn obey(&mut self, queued: super::state::Queued) -> Result<(), SessionError> {
+    fn obey(&mut self, queued: super::state::Queued) -> Result<(), Fatal> {
         match queued {
             Ok(command) => self.dispatch_verb(&command),
             Err(reply) => {
@@ -168,7 +169,7 @@ impl Session<'_> {
         self.idle_deadline().is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    fn wait(&mut self, hold: Option<Instant>) -> Result<Ready, SessionError> {
+    fn wait(&mut self, hold: Option<Instant>) -> Result<Ready, Fatal> {
         let want = self.transfer.as_ref().map(|transfer| transfer.want());
         let mut until = earlier(hold, self.idle_deadline());
         until = earlier(until, self.events.due());
@@ -201,7 +202,7 @@ impl Session<'_> {
         Ok(ready)
     }
 
-    fn close(mut self, closed: SessionClosed) -> Result<(), SessionError> {
+    fn close(mut self, closed: SessionClosed) -> Result<(), Fatal> {
         let until = Instant::now().checked_add(FAREWELL);
         while self.control.flush().is_ok() && self.control.is_waiting() {
             let mut fds = [PollFd::new(&self.control, PollFlags::OUT)];

@@ -10,11 +10,12 @@ use ipc::{
 use policy::LockedDown;
 
 use super::{
-    SessionError, SupervisorChannel,
+    SupervisorChannel,
     events::Events,
     helper::{HelperChannel, Listener},
 };
 use crate::{
+    Fatal,
     control::ControlConnection,
     files::Root,
     ftp::{
@@ -177,7 +178,7 @@ impl<'a> Session<'a> {
         path: &VirtualPath,
         to: Option<&VirtualPath>,
         done: bool,
-    ) -> Result<(), SessionError> {
+    ) -> Result<(), Fatal> {
         let event = Event::File {
             operation,
             path: Bytes::cut(path.as_bytes().to_vec()),

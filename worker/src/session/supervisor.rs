@@ -6,7 +6,8 @@ use ipc::{
     session::SupervisorToSession,
 };
 
-use super::{Session, SessionError, helper::HelperChannel};
+use super::{Session, helper::HelperChannel};
+use crate::Fatal;
 
 /// What a message of the supervisor leaves to its receiver.
 pub(crate) enum Supervised {
@@ -22,15 +23,15 @@ pub(crate) enum Supervised {
 
 impl Session<'_> {
     /// Receives and obeys one message.
-    pub(crate) fn dispatch(&mut self) -> Result<Supervised, SessionError> {
+    pub(crate) fn dispatch(&mut self) -> Result<Supervised, Fatal> {
         let mut received = self.channel.recv()?;
         match received.message {
             SupervisorToSession::HelperChannel => {
-                let fd = received.fds.pop().ok_or(SessionError::OutOfTurn)?;
+                let fd = received.fds.pop().ok_or(Fatal::OutOfTurn)?;
                 Ok(Supervised::Helper(Channel::from_fd(fd)))
             }
             SupervisorToSession::KeeperChannel => {
-                let fd = received.fds.pop().ok_or(SessionError::OutOfTurn)?;
+                let fd = received.fds.pop().ok_or(Fatal::OutOfTurn)?;
                 Ok(Supervised::Keeper(Channel::from_fd(fd)))
             }
             SupervisorToSession::NotAvailable => Ok(Supervised::NotAvailable),
@@ -53,7 +54,7 @@ impl Session<'_> {
             }
             SupervisorToSession::Boot(_)
             | SupervisorToSession::Control { .. }
-            | SupervisorToSession::Ticket(_) => Err(SessionError::OutOfTurn),
+            | SupervisorToSession::Ticket(_) => Err(Fatal::OutOfTurn),
         }
     }
 }

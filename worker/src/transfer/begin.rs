@@ -9,8 +9,9 @@ use rustix::{
 
 use super::{Outcome, Stage, Transfer, ended};
 use crate::{
+    Fatal,
     ftp::reply::Reply,
-    session::{DataWay, Session, SessionError},
+    session::{DataWay, Session},
 };
 
 /// Strays that are drained at a time before the control connection is looked at.
@@ -22,7 +23,7 @@ impl Session<'_> {
     pub(crate) fn begin_transfer(
         &mut self,
         mut transfer: Transfer,
-    ) -> Result<Option<Reply>, SessionError> {
+    ) -> Result<Option<Reply>, Fatal> {
         let way = std::mem::replace(&mut self.way, DataWay::None);
         if let Some(refusal) = self.unprotected() {
             return Ok(Some(refusal));

@@ -9,12 +9,7 @@ use ipc::{bounded::Bytes, session::Event};
 use rustix::event::PollFlags;
 
 use super::{DataConnection, Job, Outcome, Stage, Step, Transfer, Want, ended};
-use crate::{
-    files::Moved,
-    rate::deadline,
-    session::{Session, SessionError},
-    tls::TlsError,
-};
+use crate::{Fatal, files::Moved, rate::deadline, session::Session, tls::TlsError};
 
 /// The helper has a time-out of its own for connections; it is given so much more to say so.
 const HELPER_GRACE: Duration = Duration::from_secs(5);
@@ -27,7 +22,7 @@ enum Advance {
 
 impl Session<'_> {
     /// Does what can be done for the transfer without waiting.
-    pub(crate) fn drive(&mut self) -> Result<(), SessionError> {
+    pub(crate) fn drive(&mut self) -> Result<(), Fatal> {
         let Some(mut transfer) = self.transfer.take() else { return Ok(()) };
         match self.advance(&mut transfer) {
             Advance::Wait(want) => {
@@ -40,7 +35,7 @@ impl Session<'_> {
     }
 
     /// Ends the transfer that runs, because the client said so.
-    pub(crate) fn abort_transfer(&mut self) -> Result<(), SessionError> {
+    pub(crate) fn abort_transfer(&mut self) -> Result<(), Fatal> {
         match self.transfer.take() {
             Some(transfer) => self.end_transfer(transfer, Outcome::Aborted),
             None => Ok(()),
@@ -48,7 +43,7 @@ impl Session<'_> {
     }
 
     /// Ends the transfer that runs, because the client is gone.
-    pub(crate) fn abandon_transfer(&mut self) -> Result<(), SessionError> {
+    pub(crate) fn abandon_transfer(&mut self) -> Result<(), Fatal> {
         match self.transfer.take() {
             Some(transfer) => self.end_transfer(transfer, Outcome::Gone),
             None => Ok(()),
@@ -219,11 +214,7 @@ impl Session<'_> {
     }
 
     /// The transfer is over: the data connection is closed, then the client is told.
-    fn end_transfer(
-        &mut self,
-        mut transfer: Transfer,
-        outcome: Outcome,
-    ) -> Result<(), SessionError> {
+    fn end_transfer(&mut self, mut transfer: Transfer, outcome: Outcome) -> Result<(), Fatal> {
         let complete = outcome == Outcome::Complete;
         let mut tls = false;
         if let Some(cause) = outcome.tls_failure() {

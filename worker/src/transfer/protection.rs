@@ -9,11 +9,12 @@ use ipc::{
 
 use super::{DataConnection, Outcome, Transfer};
 use crate::{
+    Fatal,
     ftp::{
         argument::{self, ProtectionLevel},
         reply::Reply,
     },
-    session::{Session, SessionError},
+    session::Session,
     tls::{Buffers, DataTls, TransferDirection},
 };
 
@@ -57,7 +58,7 @@ impl Session<'_> {
     }
 
     /// Makes sure that there is a signing channel, if a data connection may need one.
-    pub(super) fn prepare_protection(&mut self) -> Result<(), SessionError> {
+    pub(super) fn prepare_protection(&mut self) -> Result<(), Fatal> {
         let needed = self.protection.as_ref().is_some_and(|p| p.private && p.tls.needs_keeper());
         if !needed {
             return Ok(());

@@ -25,6 +25,7 @@ mod r#type;
 use ipc::session::Event;
 
 use crate::{
+    Fatal,
     ftp::{
         command::Command,
         digest::Algorithm,
@@ -32,15 +33,15 @@ use crate::{
         reply::Reply,
         verb::{Phase, Verb},
     },
-    session::{Session, SessionError},
+    session::Session,
 };
 
 /// What a handler answers: its reply, or nothing when a transfer has begun that will reply.
-pub(crate) type Answer = Result<Option<Reply>, SessionError>;
+pub(crate) type Answer = Result<Option<Reply>, Fatal>;
 
 impl Session<'_> {
     /// Obeys one command.
-    pub(crate) fn dispatch_verb(&mut self, command: &Command) -> Result<(), SessionError> {
+    pub(crate) fn dispatch_verb(&mut self, command: &Command) -> Result<(), Fatal> {
         let verb = command.verb;
         if command.row.phase == Phase::BeforeLogin {
             self.say(&Reply::LOGGED_IN_ALREADY);

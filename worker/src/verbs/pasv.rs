@@ -4,11 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 use super::{Answer, ok_or_answer};
 use crate::{
+    Fatal,
     ftp::{
         argument::{self, ExtendedPassive},
         reply::Reply,
     },
-    session::{DataWay, NoConnection, Session, SessionError},
+    session::{DataWay, NoConnection, Session},
 };
 
 impl Session<'_> {
@@ -50,7 +51,7 @@ impl Session<'_> {
         }
     }
 
-    fn listen(&mut self) -> Result<Result<u16, NoConnection>, SessionError> {
+    fn listen(&mut self) -> Result<Result<u16, NoConnection>, Fatal> {
         let port = match self.ask_listen()? {
             Ok(port) => port,
             Err(none) => return Ok(Err(none)),
