@@ -321,4 +321,9 @@ fn refused() {
     let written = fs::read_to_string(server.path("bulkhead.toml")).unwrap();
     let key = written.lines().find_map(|line| line.strip_prefix("key_hex = ")).unwrap();
     assert!(!said.contains(key.trim_matches('"')), "{said}");
+    // What a client has to be told, and that its words travel in the clear.
+    assert!(written.contains("[i2ftp]\nenabled = true"), "{written}");
+    for words in ["127.0.0.1:26842, without TLS", "version 2.2", "key_hex in"] {
+        assert!(said.contains(words), "{words:?}: {said}");
+    }
 }

@@ -14,7 +14,7 @@ use self::plan::Plan;
 use super::{Failure, console, user};
 use crate::{
     account::record::TlsWord,
-    config::{Config, LogLevel},
+    config::{Config, I2ftp, LogLevel},
 };
 
 /// Write the configuration, the first account and a certificate.
@@ -170,13 +170,13 @@ fn finish(file: &Path, config: &Config, answers: &Answers) {
         false => format!("bulkhead --config {file} serve"),
     };
     console::say(format_args!("\nStart the server:\n  {start}"));
+    let address = match answers.addresses.first() {
+        Some(address) if address.is_unspecified() => "HOST".to_owned(),
+        Some(std::net::IpAddr::V6(v6)) => format!("[{v6}]"),
+        Some(v4) => v4.to_string(),
+        None => "HOST".to_owned(),
+    };
     if let Some(account) = &answers.account {
-        let address = match answers.addresses.first() {
-            Some(address) if address.is_unspecified() => "HOST".to_owned(),
-            Some(std::net::IpAddr::V6(v6)) => format!("[{v6}]"),
-            Some(v4) => v4.to_string(),
-            None => "HOST".to_owned(),
-        };
         let tls = match answers.tls {
             Tls::Generate(_) => "--ssl-reqd --insecure ",
             Tls::Own(..) => "--ssl-reqd ",
@@ -187,4 +187,27 @@ fn finish(file: &Path, config: &Config, answers: &Answers) {
             "Then a client lists the files with:\n  curl {tls}--user {name} ftp://{address}:{port}/"
         ));
     }
+    if let Some(i2ftp) = &config.i2ftp {
+        console::say(format_args!("{}", for_clients_of_i2ftp(i2ftp, &address, &file.to_string())));
+    }
+}
+
+/// What a client of I2FTP has to be told. Not the key itself: it does not belong on a screen.
+fn for_clients_of_i2ftp(i2ftp: &I2ftp, address: &str, file: &str) -> String {
+    let mut text = "A client of I2FTP connects to:\n".to_owned();
+    if let Some(port) = i2ftp.tls_port {
+        text.push_str(&format!(
+            "  {address}:{port}, inside TLS: through stunnel, for which docs/i2ftp.md has the lines\n"
+        ));
+    }
+    if let Some(port) = i2ftp.listen_port {
+        text.push_str(&format!(
+            "  {address}:{port}, without TLS: names and contents in the clear\n"
+        ));
+    }
+    text.push_str(&format!(
+        "with the key that is key_hex in {file}, and speaks version {} of the wire format.",
+        i2ftp.wire_version
+    ));
+    text
 }
