@@ -67,7 +67,7 @@ pub fn run(options: &Options) -> Done<()> {
         dist::build(dist::Flavour::Release)?
     };
     match options.what {
-        Some(What::I2ftp) => return i2ftp::run(&binaries, options.rounds),
+        Some(What::I2ftp) => return i2ftp::run(&binaries, options.rounds, &options.row),
         Some(What::Logins) => return logins::run(&binaries),
         None => {}
     }
