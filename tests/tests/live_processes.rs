@@ -31,15 +31,7 @@ struct Live {
 
 impl Live {
     fn start() -> Live {
-        let server = Server::new().with_account("alice", &[]);
-        let tls = server.path("tls");
-        fs::create_dir(&tls).unwrap();
-        let arguments = ["certificate", "--directory", tls.to_str().unwrap(), "localhost"];
-        assert!(server.bulkhead(&arguments).status.success());
-        let server = server
-            .with("tls.certificate", &format!("{:?}", tls.join("certificate.pem")))
-            .with("tls.private_key", &format!("{:?}", tls.join("private_key.pem")))
-            .run();
+        let server = Server::new().with_account("alice", &[]).with_certificate().run();
         let alice = server.account("alice");
         // More than the buffers of a connection hold.
         alice.put("large", &patterned(32 << 20));

@@ -61,22 +61,7 @@ fn green() {
 
 /// A session over TLS, with its relay and the keeper, before its login and after.
 fn green_over_tls() {
-    let server = Server::new().with_account("alice", &[]);
-    server.write_configuration();
-    std::fs::create_dir(server.path("tls")).unwrap();
-    let made = server.bulkhead(&[
-        "certificate",
-        "--directory",
-        server.path("tls").to_str().unwrap(),
-        "localhost",
-    ]);
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    let certificate = server.path("tls/certificate.pem");
-    let key = server.path("tls/private_key.pem");
-    let server = server
-        .with("tls.certificate", &format!("{certificate:?}"))
-        .with("tls.private_key", &format!("{key:?}"))
-        .run();
+    let server = Server::new().with_account("alice", &[]).with_certificate().run();
     server.account("alice").put("large", &patterned(4 << 20));
     let _greeted = server.connect();
     let account = server.account("alice");

@@ -105,16 +105,8 @@ fn prepared() -> Server {
     let said = String::from_utf8(enrolled.stdout).unwrap();
     let secret = said.lines().find_map(|line| line.trim().strip_prefix("secret")).unwrap();
     fs::write(server.path("secret"), secret.trim()).unwrap();
-    fs::create_dir(server.path("tls")).unwrap();
-    let made = server.bulkhead(&[
-        "certificate",
-        "--directory",
-        server.path("tls").to_str().unwrap(),
-        "localhost",
-    ]);
-    assert!(made.status.success(), "{made:?}");
+    let server = server.with_certificate();
     let certificate = server.path("tls/certificate.pem");
-    let key = server.path("tls/private_key.pem");
     // More than the keeper's heap has room for from the start.
     let one = fs::read_to_string(&certificate).unwrap();
     fs::write(&certificate, format!("{one}{}", format!("{:<70}\n", "#").repeat(800))).unwrap();
@@ -130,8 +122,6 @@ fn prepared() -> Server {
     let addresses = if has_ipv6() { "[\"127.0.0.1\", \"::1\"]" } else { "\"127.0.0.1\"" };
     server
         .with("listen_address", addresses)
-        .with("tls.certificate", &format!("{certificate:?}"))
-        .with("tls.private_key", &format!("{key:?}"))
         .with("sync_uploads", "true")
         .with("limits.ready_gates", "1")
 }
