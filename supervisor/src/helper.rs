@@ -14,7 +14,7 @@ use std::{
 };
 
 use ipc::{
-    Channel,
+    Channel, ChannelError,
     account::SessionId,
     helper::{HelperToSession, HelperToSupervisor, SessionToHelper, SupervisorToHelper},
     process::SandboxReport,
@@ -81,14 +81,16 @@ impl HelperLink {
     pub async fn listen(&self, address: SocketAddr) -> io::Result<OwnedFd> {
         let not_running = || io::Error::other("the helper is not running");
         let channel = self.channel.borrow().clone().ok_or_else(not_running)?;
-        channel
-            .send(&SupervisorToHelper::Listen { address }, &[])
-            .await
-            .map_err(io::Error::other)?;
+        let ended = |e: ChannelError| io::Error::other(format!("the helper has ended: {e}"));
+        match channel.send(&SupervisorToHelper::Listen { address }, &[]).await {
+            // A helper that has just died may have left its last words.
+            Ok(()) | Err(ChannelError::Closed) => {}
+            Err(e) => return Err(ended(e)),
+        }
         let answer = tokio::time::timeout(LISTEN_PATIENCE, channel.recv())
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-            .map_err(io::Error::other)?;
+            .map_err(ended)?;
         if let HelperToSupervisor::NotListening { errno } = answer.message {
             return Err(io::Error::from_raw_os_error(errno));
         }

@@ -378,7 +378,8 @@ fn says_last_words(server: &mut Server, embedded: &Embedded, index: usize) -> bo
     let second = match embedded.policy().role {
         Role::Keeper => "read",
         Role::Authenticator => "openat",
-        Role::Helper => "epoll_wait",
+        // Not of its start: what it says then, nobody asks how it ended.
+        Role::Helper => "getrandom",
         _ => "ppoll",
     };
     let second = syscalls.iter().position(|rule| rule.name == second).unwrap();

@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Done<()> {
     let suite = build_tests("suite")?;
     if !options.rootless {
         let mut command = Command::new(&suite);
-        command.env("BULKHEAD_DIST", &binaries).args(&options.filter);
+        command.env("BULKHEAD_DIST", &binaries).arg(threads()).args(&options.filter);
         command.env(I2FTP_CLIENT, tools::i2ftp_client());
         if let Some(packages) = tools::peer_packages()? {
             command.env(PEER_PACKAGES, packages);
@@ -151,13 +151,20 @@ fn run_as_ordinary_user(suite: &Path, binaries: &Path, options: &Options) -> Don
     let ran = prepare(&place, suite, binaries).and_then(|()| {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", ORDINARY, "--regid", ORDINARY, "--clear-groups"]);
-        command.arg(place.join("suite")).args(&options.filter);
+        command.arg(place.join("suite")).arg(threads()).args(&options.filter);
         command.env("BULKHEAD_DIST", place.join("dist")).env("HOME", "/nonexistent");
         command.env(I2FTP_CLIENT, place.join("i2ftp-client"));
         counted("whole programs as an ordinary user", command.current_dir("/"))
     });
     std::fs::remove_dir_all(&place).map_err(|e| format!("{}: {e}", place.display()))?;
     ran
+}
+
+/// How many tests of the suite run at a time: they wait for time-outs and clients more than they
+/// compute.
+fn threads() -> String {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("--test-threads={}", processors.saturating_mul(3))
 }
 
 fn prepare(place: &Path, suite: &Path, binaries: &Path) -> Done<()> {
