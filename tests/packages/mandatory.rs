@@ -29,7 +29,7 @@ fn profile_compiles() {
     let output = run("apparmor_parser", &arguments);
     assert!(output.status.success(), "{output:?}");
     let names = String::from_utf8_lossy(&output.stdout);
-    for profile in ["bulkhead", "bulkhead//worker", "bulkhead//helper"] {
+    for profile in ["bulkhead", "bulkhead//worker", "bulkhead-helper"] {
         assert!(names.lines().any(|name| name == profile), "{profile}: {names}");
     }
 }
