@@ -23,6 +23,7 @@ use ipc::{
 use crate::{
     boot::{Beginner, BootError, Booted, Dead, Pauses, boot, replace},
     children::Child,
+    log::describe,
     programs::HelperSource,
     server::Server,
     wire::AsyncChannel,
@@ -81,7 +82,8 @@ impl HelperLink {
     pub async fn listen(&self, address: SocketAddr) -> io::Result<OwnedFd> {
         let not_running = || io::Error::other("the helper is not running");
         let channel = self.channel.borrow().clone().ok_or_else(not_running)?;
-        let ended = |e: ChannelError| io::Error::other(format!("the helper has ended: {e}"));
+        let ended =
+            |e: ChannelError| io::Error::other(format!("the helper has ended: {}", describe(&e)));
         match channel.send(&SupervisorToHelper::Listen { address }, &[]).await {
             // A helper that has just died may have left its last words.
             Ok(()) | Err(ChannelError::Closed) => {}
