@@ -10,6 +10,7 @@ pub fn tests() -> Vec<Trial> {
     vec![
         harness::needs_program("deb: holds what it should", "dpkg-deb", deb_holds_what_it_should),
         harness::needs_program("deb: lintian is content", "lintian", lintian_is_content),
+        harness::needs_program("programs are hardened", "readelf", programs_are_hardened),
         harness::test("built twice, the packages are the same", built_twice_is_the_same),
         harness::test("the list of what is linked in names the lock file's", bill_names_packages),
         harness::needs_program("no package asks for a newer Rust", "cargo", oldest_rust_is_true),
@@ -75,6 +76,23 @@ fn deb_holds_what_it_should() {
     assert_eq!(field("Package").trim(), "bulkhead");
     let depends = field("Depends");
     assert!(depends.contains("libc6") && depends.contains("libpam0g"), "{depends}");
+}
+
+/// Packing has not undone what the linker did.
+fn programs_are_hardened() {
+    for program in
+        ["bin/bulkhead", "libexec/bulkhead/bulkhead-worker", "libexec/bulkhead/bulkhead-helper"]
+    {
+        let program = directory().join("root/usr").join(program);
+        let headers = printed("readelf", &["--program-headers", "--wide", text(&program)]);
+        for sign in ["DYN (Position-Independent Executable", "GNU_RELRO"] {
+            assert!(headers.contains(sign), "{}: {sign}: {headers}", program.display());
+        }
+        let stack = headers.lines().find(|line| line.contains("GNU_STACK")).unwrap();
+        assert!(!stack.contains(" RWE "), "{}: {stack}", program.display());
+        let sections = printed("readelf", &["--sections", "--wide", text(&program)]);
+        assert!(!sections.contains(".symtab"), "{} is not stripped", program.display());
+    }
 }
 
 fn lintian_is_content() {

@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use crate::command::{Done, copy, make_directory, run, workspace};
+use crate::{
+    command::{Done, copy, make_directory, run, workspace},
+    dist::Flavour,
+};
 
 /// Where a package's file comes from, relative to the workspace, and where it goes.
 const FILES: [(&str, &str); 16] = [
@@ -47,17 +50,18 @@ const DOCUMENTS: [(&str, &str); 5] = [
 ///
 /// # Errors
 /// When a file is missing or cannot be written.
-pub fn lay_out(package: &Path, documents: &Path, binaries: &Path) -> Done<()> {
+pub fn lay_out(package: &Path, documents: &Path, binaries: &Path, flavour: Flavour) -> Done<()> {
     for (from, to) in FILES {
         place(&workspace().join(from), &package.join(to))?;
     }
     for (from, to) in DOCUMENTS {
         place(&documents.join(from), &package.join(to))?;
     }
-    place_program(&binaries.join("bulkhead"), &package.join("root/usr/bin/bulkhead"))?;
+    let own = package.join("root/usr/bin/bulkhead");
+    place_program(&binaries.join("bulkhead"), &own, flavour)?;
     for program in ["bulkhead-worker", "bulkhead-helper"] {
         let to = package.join("root/usr/libexec/bulkhead").join(program);
-        place_program(&binaries.join(program), &to)?;
+        place_program(&binaries.join(program), &to, flavour)?;
     }
     for policy in entries(&workspace().join("policy/roles"))? {
         let to = package.join("root/usr/share/bulkhead/policy").join(name(&policy));
@@ -79,14 +83,30 @@ pub fn compress(file: &Path) -> Done<()> {
     run(Command::new("gzip").args(["--no-name", "--best", "--force"]).arg(file))
 }
 
-/// The release profile strips its programs; those of the dev profile are stripped here. The build id
-/// is a hash that covers what is stripped: paths of the machine that built it.
-fn place_program(from: &Path, to: &Path) -> Done<()> {
+/// The release profile strips its programs; those of the dev profile are stripped here. Their build
+/// id is a hash over what is stripped, which names directories of this machine, so it is wiped. (Not
+/// removed: strip would lay the segments out anew, without GNU_RELRO.)
+fn place_program(from: &Path, to: &Path, flavour: Flavour) -> Done<()> {
     place(from, to)?;
-    let mut strip = Command::new("strip");
-    strip.args(["--strip-unneeded", "--remove-section=.comment"]);
-    run(strip.arg("--remove-section=.note.gnu.build-id").arg(to))
+    run(Command::new("strip").args(["--strip-unneeded", "--remove-section=.comment"]).arg(to))?;
+    if flavour == Flavour::Release {
+        return Ok(());
+    }
+    let note = to.with_extension("note");
+    std::fs::write(&note, NO_BUILD_ID).map_err(|e| format!("{}: {e}", note.display()))?;
+    let mut wipe = Command::new("objcopy");
+    wipe.arg(format!("--update-section=.note.gnu.build-id={}", note.display()));
+    run(wipe.arg(to))?;
+    std::fs::remove_file(&note).map_err(|e| format!("{}: {e}", note.display()))
 }
+
+/// The note of a build id of zeros: lengths of its name and of the id, type, name, id (elf(5)).
+const NO_BUILD_ID: [u8; 36] = {
+    let mut note = [0; 36];
+    (note[0], note[4], note[8]) = (4, 20, 3);
+    (note[12], note[13], note[14]) = (b'G', b'N', b'U');
+    note
+};
 
 fn place(from: &Path, to: &Path) -> Done<()> {
     make_directory(to.parent().unwrap_or(to))?;

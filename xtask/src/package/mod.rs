@@ -131,7 +131,7 @@ fn lay_out_again(packing: Packing, binaries: &Path) -> Done<()> {
     for tree in ["root", "root-rpm"] {
         remove(&directory.join(tree))?;
     }
-    layout::lay_out(&directory, &directory.join("documents"), binaries)?;
+    layout::lay_out(&directory, &directory.join("documents"), binaries, packing.flavour)?;
     changelog::write(&directory, packing.revision, commit_time()?)?;
     sbom::write(&directory.join("root/usr/share/doc/bulkhead/sbom.cdx.json"))?;
     // The lists of files in supervisor/Cargo.toml name one place for both flavours.
