@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
-use super::{BLOCK, INITIAL, SINES, padded};
+use super::{BLOCK, INITIAL, SINES, padded, word_of};
 
 /// How many bodies.
 pub(super) const LANES: usize = 16;
@@ -116,16 +116,6 @@ fn mixed<const STEP: usize>(b: __m256i, c: __m256i, d: __m256i) -> __m256i {
             let ones = _mm256_set1_epi32(-1);
             _mm256_xor_si256(c, _mm256_or_si256(b, _mm256_xor_si256(d, ones)))
         }
-    }
-}
-
-/// The word of the block that a step takes.
-const fn word_of(step: usize) -> usize {
-    match step / 16 {
-        0 => step,
-        1 => (5 * step + 1) % 16,
-        2 => (3 * step + 5) % 16,
-        _ => (7 * step) % 16,
     }
 }
 

@@ -11,6 +11,9 @@ use md5::{Digest, Md5};
 /// How many bodies are hashed at a time where there is nothing better.
 const LANES: usize = 8;
 
+/// A variable of all lanes.
+type Lane = [u32; LANES];
+
 /// The MD5 of parts, one behind the other.
 pub(crate) fn md5(parts: &[&[u8]]) -> [u8; 16] {
     let mut hasher = Md5::new();
@@ -125,20 +128,29 @@ const INITIAL: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
 const BLOCK: usize = 64;
 
-/// The MD5 of `N` bodies of equal length.
-#[inline(always)]
-fn md5_lanes<const N: usize>(bodies: &[&[u8]; N]) -> [[u8; 16]; N] {
+/// The word of the block that a step takes, RFC 1321 section 3.4.
+const fn word_of(step: usize) -> usize {
+    match step / 16 {
+        0 => step,
+        1 => (5 * step + 1) % 16,
+        2 => (3 * step + 5) % 16,
+        _ => (7 * step) % 16,
+    }
+}
+
+/// The MD5 of bodies of equal length.
+fn md5_lanes(bodies: &[&[u8]; LANES]) -> [[u8; 16]; LANES] {
     let length = bodies[0].len();
-    let mut state = INITIAL.map(|word| [word; N]);
+    let mut state = INITIAL.map(|word| [word; LANES]);
     let whole = length - length % BLOCK;
     for at in (0..whole).step_by(BLOCK) {
-        let blocks: [&[u8; BLOCK]; N] =
+        let blocks: [&[u8; BLOCK]; LANES] =
             std::array::from_fn(|lane| bodies[lane][at..].first_chunk().unwrap_or(&[0; BLOCK]));
         compress(&mut state, &blocks);
     }
     let (tails, used) = padded(bodies, whole);
     for at in (0..used).step_by(BLOCK) {
-        let blocks: [&[u8; BLOCK]; N] =
+        let blocks: [&[u8; BLOCK]; LANES] =
             std::array::from_fn(|lane| tails[lane][at..].first_chunk().unwrap_or(&[0; BLOCK]));
         compress(&mut state, &blocks);
     }
@@ -168,13 +180,13 @@ fn padded<const N: usize>(bodies: &[&[u8]; N], whole: usize) -> ([[u8; 2 * BLOCK
 }
 
 #[inline(always)]
-fn lanes<const N: usize>(f: impl Fn(usize) -> u32) -> [u32; N] {
+fn lanes(f: impl Fn(usize) -> u32) -> Lane {
     std::array::from_fn(f)
 }
 
 #[inline(always)]
-fn compress<const N: usize>(state: &mut [[u32; N]; 4], blocks: &[&[u8; BLOCK]; N]) {
-    let words: [[u32; N]; 16] = std::array::from_fn(|word| {
+fn compress(state: &mut [Lane; 4], blocks: &[&[u8; BLOCK]; LANES]) {
+    let words: [Lane; 16] = std::array::from_fn(|word| {
         lanes(|lane| {
             let bytes = blocks[lane][4 * word..].first_chunk().copied().unwrap_or_default();
             u32::from_le_bytes(bytes)
@@ -182,14 +194,14 @@ fn compress<const N: usize>(state: &mut [[u32; N]; 4], blocks: &[&[u8; BLOCK]; N
     });
     let [mut a, mut b, mut c, mut d] = *state;
     for i in 0..64 {
-        let (mixed, word): ([u32; N], usize) = match i / 16 {
-            0 => (lanes(|l| d[l] ^ (b[l] & (c[l] ^ d[l]))), i),
-            1 => (lanes(|l| c[l] ^ (d[l] & (b[l] ^ c[l]))), (5 * i + 1) % 16),
-            2 => (lanes(|l| b[l] ^ c[l] ^ d[l]), (3 * i + 5) % 16),
-            _ => (lanes(|l| c[l] ^ (b[l] | !d[l])), (7 * i) % 16),
+        let mixed = match i / 16 {
+            0 => lanes(|l| d[l] ^ (b[l] & (c[l] ^ d[l]))),
+            1 => lanes(|l| c[l] ^ (d[l] & (b[l] ^ c[l]))),
+            2 => lanes(|l| b[l] ^ c[l] ^ d[l]),
+            _ => lanes(|l| c[l] ^ (b[l] | !d[l])),
         };
         let rotation = ROTATIONS[i / 16][i % 4];
-        let next = operation(a, b, mixed, words[word], SINES[i], rotation);
+        let next = operation(a, b, mixed, words[word_of(i)], SINES[i], rotation);
         (a, d, c, b) = (d, c, b, next);
     }
     for (old, new) in state.iter_mut().zip([a, b, c, d]) {
@@ -199,17 +211,9 @@ fn compress<const N: usize>(state: &mut [[u32; N]; 4], blocks: &[&[u8; BLOCK]; N
 
 /// One operation of RFC 1321 in all lanes.
 #[inline(always)]
-fn operation<const N: usize>(
-    a: [u32; N],
-    b: [u32; N],
-    mixed: [u32; N],
-    word: [u32; N],
-    sine: u32,
-    rotation: u32,
-) -> [u32; N] {
-    let sum: [u32; N] =
-        lanes(|i| a[i].wrapping_add(word[i]).wrapping_add(sine).wrapping_add(mixed[i]));
-    let turned: [u32; N] = lanes(|i| sum[i].rotate_left(rotation));
+fn operation(a: Lane, b: Lane, mixed: Lane, word: Lane, sine: u32, rotation: u32) -> Lane {
+    let sum = lanes(|i| a[i].wrapping_add(word[i]).wrapping_add(sine).wrapping_add(mixed[i]));
+    let turned = lanes(|i| sum[i].rotate_left(rotation));
     lanes(|i| b[i].wrapping_add(turned[i]))
 }
 
