@@ -83,3 +83,12 @@ pub fn copy(from: &Path, to: &Path) -> Done<()> {
 pub fn make_directory(path: &Path) -> Done<()> {
     std::fs::create_dir_all(path).map_err(|e| format!("making {}: {e}", path.display()))
 }
+
+/// Prints a line on standard output.
+///
+/// # Errors
+/// When nobody reads it.
+pub fn say(line: &str) -> Done<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{line}").map_err(|e| format!("standard output: {e}"))
+}

@@ -2,7 +2,7 @@
 //! user is root once more as an ordinary one, and the tests of the packages.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -11,7 +11,7 @@ use std::{
 use clap::Args;
 
 use crate::{
-    command::{Done, cargo, copy, is_root, make_directory, run as run_program},
+    command::{Done, cargo, copy, is_root, make_directory, run as run_program, say},
     dist::{self, Flavour},
     tools,
 };
@@ -212,10 +212,6 @@ fn counted(what: &str, command: &mut Command) -> Done<Count> {
         count.failed = 1;
     }
     Ok(count)
-}
-
-fn say(line: &str) -> Done<()> {
-    writeln!(std::io::stdout(), "{line}").map_err(|e| format!("standard output: {e}"))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::{
 use clap::Args;
 
 use crate::{
-    command::{Done, cargo, copy, output, run, target, workspace},
+    command::{Done, cargo, copy, output, run, say, target, workspace},
     dist::{self, Flavour},
     tools,
 };
@@ -179,9 +179,4 @@ fn remove(path: &Path) -> Done<()> {
         Ok(_) => fs::remove_file(path),
     };
     removed.map_err(|e| format!("removing {}: {e}", path.display()))
-}
-
-fn say(line: &str) -> Done<()> {
-    use std::io::Write;
-    writeln!(std::io::stdout(), "{line}").map_err(|e| format!("standard output: {e}"))
 }
