@@ -266,7 +266,7 @@ async fn start_helper(server: &Rc<Server>, adopted: &[Listener]) -> Result<Vec<L
     Ok(opened)
 }
 
-/// Helper, keeper and one gate must be ready before anybody is served (I11).
+/// Keeper and one gate must be ready before anybody is served, as the helper is by now (I11).
 async fn start_processes(server: &Rc<Server>) -> Result<(), String> {
     if server.config().tls.is_some() {
         let keeper = keeper::start(server).await.map_err(|e| e.to_string())?;
