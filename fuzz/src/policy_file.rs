@@ -1,9 +1,7 @@
 //! What must hold for every policy file. See `invariants` for how these are used.
 
-use policy::{
-    Features, Role, compile,
-    load::{parse, source},
-};
+use policy::{Features, Role, compile, source};
+use policy_audit::load::parse;
 
 /// A file that loads compiles, with and without its features, into programs the kernel takes, each
 /// of whose calls has a reason; and it survives the translation that the processes read.

@@ -20,7 +20,7 @@ const X32_BIT: u32 = 0x4000_0000;
 /// every system call and takes the most severe answer.
 ///
 /// # Errors
-/// When a rule cannot be compiled; [`crate::load`] has ruled that out for the embedded ones.
+/// When a rule cannot be compiled; the crate `policy-audit` has ruled that out for the embedded ones.
 pub fn programs(policy: &Policy, features: Features) -> Result<Vec<BpfProgram>, String> {
     let answer_of = |rule: &Syscall| match policy.seccomp.style {
         Style::Allow => policy.seccomp.answer,

@@ -8,7 +8,7 @@ use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgroups, setresgi
 use rustix::thread::CapabilitiesSecureBits;
 
 use crate::{
-    lockdown::failure,
+    failure::failure,
     model::{IdentityKind, Policy, Securebits},
 };
 

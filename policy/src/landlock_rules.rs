@@ -8,7 +8,7 @@ use landlock::{
     RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
-use crate::{lockdown::failure, model::Landlock, role::Features};
+use crate::{failure::failure, model::Landlock, role::Features};
 
 /// Rights on files, by the names of linux/landlock.h. What each of them guards is written in
 /// docs/security.md; the first kernel that has it stands in landlock(7).
@@ -37,8 +37,13 @@ const NETWORK_RIGHTS: [(&str, AccessNet); 2] =
 const SCOPES: [(&str, Scope); 2] =
     [("scope_signal", Scope::Signal), ("scope_abstract_unix_socket", Scope::AbstractUnixSocket)];
 
+/// Whether there is a right on files of this name.
+pub fn is_file_right(name: &str) -> bool {
+    file_right(name).is_some()
+}
+
 /// The right on files of a name.
-pub fn file_right(name: &str) -> Option<AccessFs> {
+fn file_right(name: &str) -> Option<AccessFs> {
     FILE_RIGHTS.iter().find(|(known, _)| *known == name).map(|(_, right)| *right)
 }
 

@@ -14,8 +14,10 @@ use rustix::{
 };
 
 use crate::{
-    compile, identity, landlock_rules,
-    load::policy_of,
+    compile,
+    embedded::policy_of,
+    failure::failure,
+    identity, landlock_rules,
     model::{LimitedResource, Policy, RootDirectory},
     role::{Features, Role},
 };
@@ -38,11 +40,6 @@ impl LockedDown {
     pub fn take_root(&mut self) -> Option<OwnedFd> {
         self.root.take()
     }
-}
-
-/// A failure of one layer.
-pub(crate) fn failure(layer: &str, reason: impl Into<String>) -> LockdownFailure {
-    LockdownFailure { layer: layer.to_owned(), reason: reason.into() }
 }
 
 /// Locks this process down as the policy of `role` says, for ever. `root` is opened as the identity

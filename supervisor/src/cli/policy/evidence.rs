@@ -8,71 +8,17 @@ use std::{
 };
 
 use ipc::account::TlsDemand;
-use policy::{Features, Role, compile, load::source, policy_of, report};
-use serde::Serialize;
-
-use super::{
-    super::Failure,
-    host::{self, Finding},
-    say, sha256,
+use policy::{Features, Role, compile, policy_of, source};
+use policy_audit::{
+    evidence::{AccountFacts, Evidence, File, PolicyFacts, TlsFacts},
+    report,
 };
+
+use super::{super::Failure, host, say, sha256};
 use crate::{
     account::store::Store,
     config::{Config, Tls},
 };
-
-/// The report.
-#[derive(Debug, Serialize)]
-struct Evidence {
-    version: &'static str,
-    kernel: String,
-    configuration: File,
-    programs: Vec<File>,
-    tls: Option<TlsFacts>,
-    accounts: Vec<AccountFacts>,
-    anonymous: Option<PathBuf>,
-    backends: Vec<String>,
-    policies: Vec<PolicyFacts>,
-    host: Vec<Finding>,
-}
-
-/// A file and its hash.
-#[derive(Debug, Serialize)]
-struct File {
-    path: PathBuf,
-    /// SHA-256, or why there is none.
-    sha256: String,
-}
-
-#[derive(Debug, Serialize)]
-struct TlsFacts {
-    require: &'static str,
-    minimum_version: &'static str,
-    require_session_reuse: bool,
-    client_certificates: &'static str,
-    certificates: Vec<File>,
-}
-
-#[derive(Debug, Serialize)]
-struct AccountFacts {
-    name: String,
-    root: PathBuf,
-    rights: Vec<&'static str>,
-    uid: Option<u32>,
-    second_factor: bool,
-    disabled: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct PolicyFacts {
-    role: &'static str,
-    /// SHA-256 of the policy file.
-    source: String,
-    /// SHA-256 of each filter in its widest form.
-    filters: Vec<String>,
-    system_calls: usize,
-    goal: Option<usize>,
-}
 
 /// Prints the report.
 ///
@@ -81,7 +27,7 @@ struct PolicyFacts {
 pub fn print(config_path: &Path, json: bool) -> Result<ExitCode, Failure> {
     let config = super::super::load(config_path)?;
     let evidence = gather(config_path, &config)?;
-    say(if json { serde_json::to_string_pretty(&evidence)? } else { markdown(&evidence) });
+    say(if json { serde_json::to_string_pretty(&evidence)? } else { evidence.markdown() });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -160,71 +106,4 @@ fn policy_facts(role: Role) -> Result<PolicyFacts, Failure> {
         system_calls: report.system_calls,
         goal: report.goal,
     })
-}
-
-fn markdown(evidence: &Evidence) -> String {
-    let mut out = format!(
-        "# Bulkhead {}: evidence\n\nKernel {}\n\n## Files\n\n| file | SHA-256 |\n|---|---|\n",
-        evidence.version, evidence.kernel
-    );
-    let certificates = evidence.tls.iter().flat_map(|tls| &tls.certificates);
-    let files = [&evidence.configuration].into_iter().chain(&evidence.programs).chain(certificates);
-    for File { path, sha256 } in files {
-        out.push_str(&format!("| {} | {sha256} |\n", path.display()));
-    }
-    out.push_str("\n## Accounts\n\n");
-    out.push_str(&format!("Backends: {}. ", evidence.backends.join(", ")));
-    match &evidence.anonymous {
-        Some(root) => out.push_str(&format!("Anonymous: read-only, in {}.\n\n", root.display())),
-        None => out.push_str("Anonymous: refused.\n\n"),
-    }
-    out.push_str(
-        "| account | root | rights | uid | second factor | |\n|---|---|---|---|---|---|\n",
-    );
-    for account in &evidence.accounts {
-        let uid = account.uid.map_or("owner of the root".to_owned(), |uid| uid.to_string());
-        out.push_str(&format!(
-            "| {} | {} | {} | {uid} | {} | {} |\n",
-            account.name,
-            account.root.display(),
-            account.rights.join(" "),
-            if account.second_factor { "yes" } else { "no" },
-            if account.disabled { "disabled" } else { "" },
-        ));
-    }
-    out.push_str("\n## TLS\n\n");
-    match &evidence.tls {
-        None => out.push_str("Not configured: passwords and files travel in clear.\n"),
-        Some(tls) => out.push_str(&format!(
-            "Required for {}; version {} or later; data connections must resume the control \
-             connection's session: {}; client certificates {}.\n",
-            tls.require,
-            tls.minimum_version,
-            if tls.require_session_reuse { "yes" } else { "no" },
-            tls.client_certificates
-        )),
-    }
-    out.push_str("\n## Policies\n\n");
-    out.push_str("| role | system calls | goal | SHA-256 of the data | SHA-256 of the filters |\n");
-    out.push_str("|---|---|---|---|---|\n");
-    for policy in &evidence.policies {
-        let goal = policy.goal.map_or("deny list".to_owned(), |goal| format!("at most {goal}"));
-        out.push_str(&format!(
-            "| {} | {} | {goal} | {} | {} |\n",
-            policy.role,
-            policy.system_calls,
-            policy.source,
-            policy.filters.join(", ")
-        ));
-    }
-    out.push_str("\n## Host\n\n| layer | what | there | without it |\n|---|---|---|---|\n");
-    for finding in &evidence.host {
-        let (there, without) = if finding.there { ("yes", "") } else { ("no", finding.without) };
-        out.push_str(&format!("| {} | {} | {there} | {without} |\n", finding.layer, finding.what));
-    }
-    out.push_str(
-        "\n`bulkhead policy verify` proves the policies on fresh processes and holds the running \
-         ones against them; `bulkhead policy show` prints every rule and its reason.\n",
-    );
-    out
 }

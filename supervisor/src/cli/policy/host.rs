@@ -2,22 +2,9 @@
 
 use std::{fs, process::ExitCode};
 
-use serde::Serialize;
+pub use policy_audit::evidence::Finding;
 
 use super::{super::Failure, say};
-
-/// One thing a host can or cannot do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// The layer it belongs to.
-    pub layer: &'static str,
-    /// What.
-    pub what: String,
-    /// Whether the host has it.
-    pub there: bool,
-    /// What is lost without it, and what covers that.
-    pub without: &'static str,
-}
 
 /// Everything this host can and cannot do.
 pub fn findings() -> Vec<Finding> {

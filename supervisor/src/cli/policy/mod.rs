@@ -13,12 +13,8 @@ use std::{
 };
 
 use clap::Subcommand;
-use policy::{
-    Features, Role, compile,
-    load::{parse, source},
-    model::Policy,
-    policy_of, report,
-};
+use policy::{Features, Role, compile, model::Policy, policy_of, source};
+use policy_audit::{load::parse, report};
 
 use super::{Failure, console::say};
 

@@ -1,12 +1,10 @@
 //! Policies and single system calls in words.
 
-use crate::{
-    compile,
-    load::{PolicyError, policy_of},
+use policy::{
+    Feature, Features, Role, TranslationError, compile,
     model::{Answer, Condition, IdentityKind, LimitedResource, Policy, RootDirectory, Securebits},
     model::{Setting, Style, Syscall},
-    role::{Feature, Features, Role},
-    syscalls,
+    policy_of, syscalls,
 };
 
 /// Width of the column of values.
@@ -16,7 +14,7 @@ const WIDTH: usize = 34;
 ///
 /// # Errors
 /// As [`policy_of`].
-pub fn show(role: Role) -> Result<String, PolicyError> {
+pub fn show(role: Role) -> Result<String, TranslationError> {
     let policy = policy_of(role)?;
     let mut out = format!("{}: {}\n\n", policy.role, policy.about);
     write_policy(&mut out, &policy);

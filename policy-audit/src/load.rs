@@ -1,32 +1,17 @@
-//! The embedded policy files: read and checked. What does not pass never becomes a sandbox.
+//! Policy files: read and checked. What does not pass never becomes a sandbox.
 
 use std::collections::BTreeMap;
 
-use crate::{
-    compile, landlock_rules,
+use policy::{
+    Features, Role, capability_bit, compile, is_file_right,
     model::{Answer, IdentityKind, Policy, Style},
-    role::{Features, Role},
     syscalls,
 };
-
-/// The text of a role's policy file.
-pub fn source(role: Role) -> &'static str {
-    match role {
-        Role::Supervisor => include_str!("../roles/supervisor.toml"),
-        Role::Keeper => include_str!("../roles/keeper.toml"),
-        Role::Authenticator => include_str!("../roles/authenticator.toml"),
-        Role::PamAuthenticator => include_str!("../roles/pam-authenticator.toml"),
-        Role::Helper => include_str!("../roles/helper.toml"),
-        Role::Gate => include_str!("../roles/gate.toml"),
-        Role::Relay => include_str!("../roles/relay.toml"),
-        Role::Session => include_str!("../roles/session.toml"),
-    }
-}
 
 /// Why a policy is not usable.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// It is no TOML of the form that [`crate::model`] describes.
+    /// It is no TOML of the form that [`policy::model`] describes.
     #[error("the policy of the {role} does not load: {reason}")]
     Syntax {
         /// Whose.
@@ -44,35 +29,6 @@ pub enum PolicyError {
         /// What is wrong.
         reason: String,
     },
-}
-
-/// A role's policy as build.rs has translated it.
-fn translated(role: Role) -> &'static [u8] {
-    macro_rules! embedded {
-        ($name:literal) => {
-            include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".policy"))
-        };
-    }
-    match role {
-        Role::Supervisor => embedded!("supervisor"),
-        Role::Keeper => embedded!("keeper"),
-        Role::Authenticator => embedded!("authenticator"),
-        Role::PamAuthenticator => embedded!("pam-authenticator"),
-        Role::Helper => embedded!("helper"),
-        Role::Gate => embedded!("gate"),
-        Role::Relay => embedded!("relay"),
-        Role::Session => embedded!("session"),
-    }
-}
-
-/// The policy of a role, from its translation. That it is the file's, and that the file passes
-/// every check, is tested for every build.
-///
-/// # Errors
-/// When the translation does not decode.
-pub fn policy_of(role: Role) -> Result<Policy, PolicyError> {
-    ipc::codec::decode(translated(role))
-        .map_err(|reason| PolicyError::Syntax { role: role.to_string(), reason })
 }
 
 /// Reads and checks a policy.
@@ -96,12 +52,12 @@ pub fn parse(role: Role, text: &str) -> Result<Policy, PolicyError> {
         }
     }
     for capability in &policy.capabilities {
-        if crate::identity::capability(&capability.name).is_none() {
+        if capability_bit(&capability.name).is_none() {
             return Err(wrong(&capability.name, "there is no such capability"));
         }
     }
     for allowed in &policy.landlock.allowed {
-        if landlock_rules::file_right(&allowed.right).is_none() {
+        if !is_file_right(&allowed.right) {
             return Err(wrong(&allowed.right, "there is no such Landlock right"));
         }
         // What an account may do hangs on its rights; other roles have no account.
@@ -184,6 +140,8 @@ fn check_syscalls(policy: &Policy) -> Result<(), (String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use policy::{policy_of, source};
+
     use super::*;
 
     #[test]

@@ -7,8 +7,9 @@ use ipc::account::Rights;
 use policy::{
     Features, Role, compile,
     model::{IdentityKind, Style},
-    policy_of, report, syscalls,
+    policy_of, syscalls,
 };
+use policy_audit::report;
 
 fn file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md")

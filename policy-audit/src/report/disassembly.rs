@@ -1,8 +1,7 @@
 //! A filter as the kernel gets it, readable.
 
+use policy::syscalls;
 use seccompiler::sock_filter;
-
-use crate::syscalls;
 
 /// The program as bytes, in the kernel's layout: what its hash is made of.
 pub fn bytes(program: &[sock_filter]) -> Vec<u8> {
@@ -81,8 +80,9 @@ fn answer(k: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use policy::{Features, Role, compile, policy_of};
+
     use super::*;
-    use crate::{Features, Role, compile, policy_of};
 
     #[test]
     fn every_instruction_of_every_filter_is_known() {

@@ -8,14 +8,8 @@ pub use difference::differences;
 pub use disassembly::{bytes, disassemble};
 pub use text::{condition, explain, show};
 
+use policy::{Feature, Features, Role, TranslationError, compile, model::Policy, policy_of};
 use serde::Serialize;
-
-use crate::{
-    compile,
-    load::{PolicyError, policy_of},
-    model::Policy,
-    role::{Feature, Features, Role},
-};
 
 /// A policy and the numbers that belong to it, for `--json`.
 #[derive(Debug, Serialize)]
@@ -57,7 +51,7 @@ pub fn goal(role: Role, features: Features) -> Option<usize> {
 ///
 /// # Errors
 /// As [`policy_of`].
-pub fn report(role: Role) -> Result<RoleReport, PolicyError> {
+pub fn report(role: Role) -> Result<RoleReport, TranslationError> {
     let policy = policy_of(role)?;
     let of = |features, policy: &Policy| {
         let allowed = compile::allowed_names(policy, features);

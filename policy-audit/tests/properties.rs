@@ -6,7 +6,7 @@ mod bounded;
 #[path = "../../fuzz/src/policy_file.rs"]
 mod policy_file;
 
-use policy::{Role, load::source};
+use policy::{Role, source};
 
 #[test]
 fn every_policy_file_is_refused_or_can_be_raised() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::Policy;
+use policy::model::Policy;
 
 /// One line per entry that was added (`+`), removed (`-`) or changed (`~`), sorted. Empty if the
 /// two allow and forbid the same; reasons alone make no difference.
@@ -73,11 +73,10 @@ fn entries(policy: &Policy) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use policy::{Role, source};
+
     use super::*;
-    use crate::{
-        Role,
-        load::{parse, source},
-    };
+    use crate::load::parse;
 
     #[test]
     fn what_was_added_removed_and_changed_is_named() {
