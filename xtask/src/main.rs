@@ -1,17 +1,10 @@
 //! The developer's commands: `cargo xtask dist`, `build`, `package`, `test`, `try`, `bench`.
 #![forbid(unsafe_code)]
 
-mod bench;
-mod command;
-mod demonstrate;
-mod dist;
-mod package;
-mod tests_run;
-mod tools;
-
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::{demonstrate, dist, measure, package, tests_run, tools};
 
 /// Build, test and try Bulkhead.
 #[derive(Parser)]
@@ -36,7 +29,12 @@ enum Command {
     /// Install what a build and the tests need, or name it
     Provide,
     /// Compare speed, CPU time and memory with the FTP servers of Debian (as root, a few minutes)
-    Bench(bench::Options),
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// What the benchmark is given; `--help` prints it
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build the release binaries and run `bulkhead try` with these arguments
     Try {
         /// What `bulkhead try` is given, for instance the directory to serve
@@ -53,7 +51,7 @@ fn main() -> ExitCode {
         Command::Document => package::renew_documents(),
         Command::Provide => tools::provide_everything(),
         Command::Test(options) => tests_run::run(&options),
-        Command::Bench(options) => bench::run(&options),
+        Command::Bench { arguments } => measure::run_benchmark(&arguments),
         Command::Try { arguments } => demonstrate::run(&arguments),
     };
     match done {

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: Bulkhead and the three servers of Debian, one after the other in every
 //! round, on tmpfs and loopback. What counts is the ratio within one run: the machine's mood is in
 //! all of its columns.
+#![forbid(unsafe_code)]
 
 mod cgroup;
 mod client;
@@ -12,16 +13,19 @@ mod servers;
 mod stream;
 mod tree;
 
-use clap::{Args, ValueEnum};
+use std::process::ExitCode;
 
-use crate::{
+use clap::{Parser, ValueEnum};
+
+use xtask::{
     command::{Done, is_root},
     dist,
 };
 
-/// What to measure, and how often.
-#[derive(Args)]
-pub struct Options {
+/// Compares speed, CPU time and memory with the FTP servers of Debian.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Options {
     /// Measure this instead of FTP
     #[arg(value_enum)]
     what: Option<What>,
@@ -48,12 +52,22 @@ enum What {
     Logins,
 }
 
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Runs the benchmark and prints the table.
 ///
 /// # Errors
 /// When we are not root (the CPU time of a server and all its processes is counted by a control
 /// group, and the other servers change their uid), or a server cannot be started.
-pub fn run(options: &Options) -> Done<()> {
+fn run(options: &Options) -> Done<()> {
     if !is_root()? {
         return Err(
             "the benchmark needs root: it counts CPU time with control groups, and starts \

@@ -13,7 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-use crate::command::Done;
+use xtask::command::Done;
 
 /// A connection.
 pub enum Stream {

@@ -11,7 +11,7 @@ use super::{
     servers::Running,
     tree::{LARGE, SMALL, SMALL_FILES, Tree},
 };
-use crate::command::Done;
+use xtask::command::Done;
 
 /// One number of one server in one round.
 pub struct Value {

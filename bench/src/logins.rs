@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::command::{Done, is_root, make_directory, run as run_command, target};
+use xtask::command::{Done, is_root, make_directory, run as run_command, target};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::command::{Done, make_directory};
+use xtask::command::{Done, make_directory};
 
 /// A control group of our own; removed when dropped.
 pub struct Group {

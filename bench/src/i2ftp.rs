@@ -16,11 +16,11 @@ use std::{
 };
 
 use super::{cgroup::Group, servers::free_port};
-use crate::{
+use client::Client;
+use xtask::{
     command::{Done, make_directory},
     tools,
 };
-use client::Client;
 
 /// What is moved in a measurement.
 const MIB: u64 = 256;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{cgroup::Group, tree::Tree};
-use crate::command::{Done, make_directory, output, run, target};
+use xtask::command::{Done, make_directory, output, run, target};
 
 /// The packages of the other servers, and of the libraries that a small system lacks.
 const PACKAGES: [&str; 10] = [

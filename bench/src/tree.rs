@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::command::{Done, make_directory};
+use xtask::command::{Done, make_directory};
 
 /// The uid and gid of everything a client may write: nobody, nogroup.
 const NOBODY: u32 = 65_534;

@@ -17,7 +17,7 @@ use i2ftp::{
     secured,
 };
 
-use crate::command::Done;
+use xtask::command::Done;
 
 /// Uploads not yet answered, at most; the Python client has as many on their way.
 const AHEAD: usize = 6;

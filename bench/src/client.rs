@@ -13,7 +13,7 @@ use super::{
     servers::Running,
     stream::{self, Stream},
 };
-use crate::command::Done;
+use xtask::command::Done;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
