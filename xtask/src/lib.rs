@@ -7,5 +7,6 @@ pub mod demonstrate;
 pub mod dist;
 pub mod measure;
 pub mod package;
+pub mod structure;
 pub mod tests_run;
 pub mod tools;

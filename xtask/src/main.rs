@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{demonstrate, dist, measure, package, tests_run, tools};
+use xtask::{demonstrate, dist, measure, package, structure, tests_run, tools};
 
 /// Build, test and try Bulkhead.
 #[derive(Parser)]
@@ -22,10 +22,12 @@ enum Command {
     Build,
     /// Build a .deb and a .rpm into target/package/
     Package(package::Options),
-    /// Renew docs/configure.md out of the table of keys
+    /// Renew docs/configure.md out of the table of keys, and the picture of docs/design.md
     Document,
     /// Run every test; the last line is `N passed, N failed, N skipped`
     Test(tests_run::Options),
+    /// Hold the source against the floor plan: circles of modules, crates that may not meet, long functions
+    Structure(structure::Options),
     /// Install what a build and the tests need, or name it
     Provide,
     /// Compare speed, CPU time and memory with the FTP servers of Debian (as root, a few minutes)
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Build => dist::build(dist::Flavour::Dev).map(|_| ()),
         Command::Package(options) => package::run_command(&options),
         Command::Document => package::renew_documents(),
+        Command::Structure(options) => structure::run(&options),
         Command::Provide => tools::provide_everything(),
         Command::Test(options) => tests_run::run(&options),
         Command::Bench { arguments } => measure::run_benchmark(&arguments),

@@ -107,14 +107,15 @@ pub fn document(directory: &Path) -> Done<()> {
     run(command.args(["--", "document"]).arg(directory))
 }
 
-/// Renews docs/configure.md.
+/// Renews docs/configure.md, and the picture of the crates in docs/design.md.
 ///
 /// # Errors
 /// When the build fails.
 pub fn renew_documents() -> Done<()> {
     let directory = target().join("documents");
     document(&directory)?;
-    copy(&directory.join("configure.md"), &workspace().join("docs/configure.md"))
+    copy(&directory.join("configure.md"), &workspace().join("docs/configure.md"))?;
+    crate::structure::renew_picture()
 }
 
 /// Lays out the tree of files from nothing.
