@@ -96,6 +96,8 @@ pub enum KeeperToSupervisor {
         schemes: Vec<u16>,
         /// DNS names and addresses of the leaf, for the choice by SNI.
         names: Vec<String>,
+        /// Begin of the leaf's validity, Unix time in seconds.
+        not_before: i64,
         /// End of the leaf's validity, Unix time in seconds.
         not_after: i64,
         /// SHA-256 of the leaf.

@@ -112,6 +112,25 @@ pub struct Status {
     pub bytes_uploaded: u64,
     /// The sandbox layers: one line each.
     pub layers: Vec<String>,
+    /// The certificates that new connections are served with, the default first.
+    pub certificates: Vec<CertificateRow>,
+}
+
+/// A certificate that is served.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CertificateRow {
+    /// Its file.
+    pub file: String,
+    /// Its DNS names and addresses.
+    pub names: Vec<String>,
+    /// Begin of its validity, as RFC 3339.
+    pub not_before: String,
+    /// End of its validity, as RFC 3339.
+    pub not_after: String,
+    /// Whole days until the end; negative when it is over.
+    pub days_left: i64,
+    /// What is wrong with its validity, or will be within 30 days.
+    pub warning: Option<String>,
 }
 
 /// A row of the session table.

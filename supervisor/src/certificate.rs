@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -13,8 +13,12 @@ use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
     PKCS_ECDSA_P256_SHA256,
 };
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use time::{Duration, OffsetDateTime};
+use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 use zeroize::Zeroizing;
+
+use crate::roles::keeper::key;
 
 /// File name of a certificate that was made.
 pub const CERTIFICATE: &str = "certificate.pem";
@@ -22,6 +26,83 @@ pub const CERTIFICATE: &str = "certificate.pem";
 pub const PRIVATE_KEY: &str = "private_key.pem";
 /// How long a development certificate is valid, in days.
 const VALID_DAYS: i64 = 365;
+
+/// Organization of the certificates that are made here.
+const ORGANIZATION: &str = "Bulkhead development certificate";
+/// Days before the end of a certificate from which on it is warned of.
+const WARNED_DAYS: i64 = 30;
+/// Seconds of a day.
+const DAY: i64 = 24 * 60 * 60;
+
+/// When a certificate is valid, Unix time in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// Its begin.
+    pub not_before: i64,
+    /// Its end.
+    pub not_after: i64,
+}
+
+/// What is wrong with the validity of a certificate, or will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concern {
+    /// It ends within 30 days.
+    EndsSoon,
+    /// It has ended, or begins only later.
+    NotValid,
+}
+
+impl Validity {
+    /// Whole days from `now` until the end; negative when it is over.
+    pub fn days_left(self, now: i64) -> i64 {
+        self.not_after.saturating_sub(now).div_euclid(DAY)
+    }
+
+    /// What is to be said about it `now`, with how bad it is.
+    pub fn judge(self, now: i64) -> Option<(Concern, String)> {
+        let days = self.days_left(now);
+        if now > self.not_after {
+            let text = format!(
+                "its validity ended on {}: clients that check certificates refuse it",
+                date(self.not_after)
+            );
+            return Some((Concern::NotValid, text));
+        }
+        if now < self.not_before {
+            let text = format!(
+                "its validity begins on {} only, or the clock of this host is wrong: clients that \
+                 check certificates refuse it",
+                date(self.not_before)
+            );
+            return Some((Concern::NotValid, text));
+        }
+        (days < WARNED_DAYS).then(|| {
+            let text = match days {
+                0 => format!("it ends today, on {}", date(self.not_after)),
+                1 => format!("it ends in 1 day, on {}", date(self.not_after)),
+                _ => format!("it ends in {days} days, on {}", date(self.not_after)),
+            };
+            (Concern::EndsSoon, text)
+        })
+    }
+}
+
+/// What to do about a certificate that ends.
+pub const RENEWAL: &str = "renew it: new files are served within seconds, without a reload. \
+    `bulkhead certificate --renew` renews those that Bulkhead has made, an ACME client all others";
+
+/// A time as RFC 3339, in UTC.
+pub fn date(unix: i64) -> String {
+    OffsetDateTime::from_unix_timestamp(unix)
+        .ok()
+        .and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok())
+        .unwrap_or_else(|| format!("second {unix} of 1970"))
+}
+
+/// The time, Unix time in seconds.
+pub fn now() -> i64 {
+    OffsetDateTime::now_utc().unix_timestamp()
+}
 
 /// A certificate that was made, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,20 +132,33 @@ pub enum CertificateError {
 }
 
 /// Makes a self-signed certificate for `names` (DNS names and addresses) as `certificate.pem` and
-/// `private_key.pem` in `directory`, which must exist; older ones are replaced whole, the key first
-/// so that no moment shows a new certificate beside an old key for longer than a rename.
+/// `private_key.pem` in `directory`, which must exist; older ones are replaced whole.
+///
+/// # Errors
+/// As [`create_as`].
+pub fn create(directory: &Path, names: &[String]) -> Result<Created, CertificateError> {
+    create_as(directory.join(CERTIFICATE), directory.join(PRIVATE_KEY), names)
+}
+
+/// Makes a self-signed certificate and its key as these files. Older ones are replaced whole and
+/// leave owner, group and mode to the new ones; the key comes first, so that no moment shows a new
+/// certificate beside an old key for longer than a rename.
 ///
 /// The key passes through the memory of the calling process. Call it in a command that ends, not
 /// in the server: `bulkhead try` runs it in a child of its own.
 ///
 /// # Errors
-/// A name that is none, or a directory that cannot be written.
-pub fn create(directory: &Path, names: &[String]) -> Result<Created, CertificateError> {
+/// A name that is none, or a file that cannot be written.
+pub fn create_as(
+    certificate: PathBuf,
+    private_key: PathBuf,
+    names: &[String],
+) -> Result<Created, CertificateError> {
     let mut params = CertificateParams::new(names.to_vec())?;
     let mut subject = DistinguishedName::new();
     let common = names.first().map_or("bulkhead", String::as_str);
     subject.push(DnType::CommonName, common);
-    subject.push(DnType::OrganizationName, "Bulkhead development certificate");
+    subject.push(DnType::OrganizationName, ORGANIZATION);
     params.distinguished_name = subject;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let now = OffsetDateTime::now_utc();
@@ -73,22 +167,20 @@ pub fn create(directory: &Path, names: &[String]) -> Result<Created, Certificate
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let made = params.self_signed(&key)?;
     let key_pem = Zeroizing::new(key.serialize_pem());
-    let private_key = replace(directory, PRIVATE_KEY, 0o600, key_pem.as_bytes())?;
-    let certificate = replace(directory, CERTIFICATE, 0o644, made.pem().as_bytes())?;
+    replace(&private_key, 0o600, key_pem.as_bytes())?;
+    replace(&certificate, 0o644, made.pem().as_bytes())?;
     let hash = digest::digest(&digest::SHA256, made.der());
     let fingerprint = hash.as_ref().try_into().unwrap_or_default();
     Ok(Created { certificate, private_key, fingerprint })
 }
 
 /// Writes a file under a temporary name and renames it, so that nobody ever reads half of it.
-fn replace(
-    directory: &Path,
-    name: &str,
-    mode: u32,
-    contents: &[u8],
-) -> Result<PathBuf, CertificateError> {
-    let path = directory.join(name);
-    let new = directory.join(format!("{name}.new"));
+fn replace(path: &Path, mode: u32, contents: &[u8]) -> Result<(), CertificateError> {
+    // A link stays a link, as those of /etc/letsencrypt/live.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut new = path.clone().into_os_string();
+    new.push(".new");
+    let new = PathBuf::from(new);
     let write = || -> io::Result<()> {
         match fs::remove_file(&new) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -96,12 +188,47 @@ fn replace(
         }
         let mut file: File =
             OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
+        if let Ok(old) = fs::metadata(&path) {
+            std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()))?;
+            file.set_permissions(old.permissions())?;
+        }
         file.write_all(contents)?;
         file.sync_all()?;
         fs::rename(&new, &path)
     };
-    write().map_err(|source| CertificateError::Written { path: path.clone(), source })?;
-    Ok(path)
+    write().map_err(|source| CertificateError::Written { path: path.clone(), source })
+}
+
+/// What a certificate file holds, as far as its renewal is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its DNS names and addresses.
+    pub names: Vec<String>,
+    /// When it is valid.
+    pub validity: Validity,
+    /// Whether Bulkhead has made it.
+    pub made_here: bool,
+}
+
+/// Looks at the first certificate of a PEM text.
+///
+/// # Errors
+/// When there is none.
+pub fn look(pem: &[u8]) -> Result<Found, String> {
+    let der = CertificateDer::from_pem_slice(pem).map_err(|e| format!("is no PEM: {e}"))?;
+    let (_, parsed) =
+        X509Certificate::from_der(&der).map_err(|e| format!("is no X.509 certificate: {e}"))?;
+    let ours = |name: &X509Name<'_>| {
+        name.iter_organization().any(|word| word.as_str().is_ok_and(|word| word == ORGANIZATION))
+    };
+    Ok(Found {
+        names: key::names(&parsed),
+        validity: Validity {
+            not_before: parsed.validity().not_before.timestamp(),
+            not_after: parsed.validity().not_after.timestamp(),
+        },
+        made_here: parsed.subject() == parsed.issuer() && ours(parsed.subject()),
+    })
 }
 
 /// A fingerprint as `openssl x509 -fingerprint -sha256` writes it: `AB:CD:…`.
@@ -112,7 +239,7 @@ pub fn format_fingerprint(fingerprint: &[u8; 32]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
 
@@ -128,10 +255,45 @@ mod tests {
     }
 
     #[test]
+    fn c4_a_certificate_is_warned_of_from_thirty_days_on() {
+        let validity = Validity { not_before: 0, not_after: 100 * DAY };
+        let judged = |now: i64| validity.judge(now);
+        assert_eq!(judged(60 * DAY), None);
+        let (concern, text) = judged(80 * DAY).unwrap();
+        assert_eq!(concern, Concern::EndsSoon);
+        assert_eq!(text, "it ends in 20 days, on 1970-04-11T00:00:00Z");
+        assert!(judged(70 * DAY + 1).is_some() && judged(70 * DAY).is_none());
+        assert!(judged(99 * DAY + 1).unwrap().1.contains("today"));
+        let (concern, text) = judged(101 * DAY).unwrap();
+        assert_eq!(concern, Concern::NotValid);
+        assert!(text.contains("ended on 1970-04-11"), "{text}");
+        assert_eq!(validity.days_left(101 * DAY), -1);
+        assert_eq!(judged(-1).unwrap().0, Concern::NotValid);
+    }
+
+    #[test]
     fn a_fingerprint_reads_like_that_of_openssl() {
         let text = format_fingerprint(&[0xab; 32]);
         assert_eq!(text.len(), 95);
         assert!(text.starts_with("AB:AB:"));
+    }
+
+    #[test]
+    fn c4_a_certificate_that_was_made_here_is_known_and_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = ["localhost".to_string(), "127.0.0.1".to_string()];
+        let first = create(directory.path(), &names).unwrap();
+        let found = look(&fs::read(&first.certificate).unwrap()).unwrap();
+        assert!(found.made_here && found.names == names, "{found:?}");
+        fs::set_permissions(&first.private_key, PermissionsExt::from_mode(0o640)).unwrap();
+        let again =
+            create_as(first.certificate.clone(), first.private_key.clone(), &found.names).unwrap();
+        assert_ne!(first.fingerprint, again.fingerprint);
+        assert_eq!(fs::metadata(&again.private_key).unwrap().mode() & 0o777, 0o640);
+        let foreign = CertificateParams::new(names.to_vec()).unwrap();
+        let foreign = foreign.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert!(!look(foreign.pem().as_bytes()).unwrap().made_here);
+        assert!(look(b"nothing").is_err());
     }
 
     #[test]

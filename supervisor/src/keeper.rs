@@ -6,7 +6,7 @@ mod files;
 use std::{
     cell::{Cell, RefCell},
     os::fd::{AsFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
 };
@@ -19,12 +19,14 @@ use ipc::{
     keeper::{
         CertificateFile, KeeperToSupervisor, KeyId, MAX_CHAIN, Sign, Signed, SupervisorToKeeper,
     },
-    process::SandboxReport,
+    operator::CertificateRow,
+    process::{Confinement, SandboxReport},
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     boot::{BOOT_PATIENCE, Beginner, BootError, Booted, Dead, Pauses, boot, replace},
+    certificate::{self, Concern, Validity},
     children::{Child, Ended},
     config::Config,
     server::Server,
@@ -48,8 +50,17 @@ pub struct Keeper {
     report: SandboxReport,
     alive: Cell<bool>,
     certificates: Vec<Certificate>,
+    /// Files and validities of the certificates, in the same order.
+    facts: Vec<Facts>,
     client_ca: Vec<Bytes<MAX_CHAIN>>,
     tls12: bool,
+}
+
+/// What an operator wants to know of a certificate.
+#[derive(Debug, Clone)]
+struct Facts {
+    file: PathBuf,
+    validity: Validity,
 }
 
 impl Keeper {
@@ -126,6 +137,46 @@ impl KeeperLink {
         Some((keeper.pid, keeper.report.clone()))
     }
 
+    /// The certificates that are served, for the operator.
+    pub fn certificates(&self) -> Vec<CertificateRow> {
+        let Some(keeper) = self.current() else { return Vec::new() };
+        let now = certificate::now();
+        let row = |(certificate, facts): (&Certificate, &Facts)| CertificateRow {
+            file: facts.file.display().to_string(),
+            names: certificate.names.clone(),
+            not_before: certificate::date(facts.validity.not_before),
+            not_after: certificate::date(facts.validity.not_after),
+            days_left: facts.validity.days_left(now),
+            warning: facts.validity.judge(now).map(|(_, text)| text),
+        };
+        keeper.certificates.iter().zip(&keeper.facts).map(row).collect()
+    }
+
+    /// Says in the log which certificates have ended or will soon.
+    fn warn_of_ends(&self) {
+        let Some(keeper) = self.current() else { return };
+        let now = certificate::now();
+        for Facts { file, validity } in &keeper.facts {
+            let Some((concern, text)) = validity.judge(now) else { continue };
+            let (file, not_after) = (file.display(), certificate::date(validity.not_after));
+            let remedy = certificate::RENEWAL;
+            match concern {
+                Concern::EndsSoon => tracing::warn!(
+                    event = "certificate-ends-soon",
+                    %file,
+                    not_after,
+                    "{text}; {remedy}"
+                ),
+                Concern::NotValid => tracing::error!(
+                    event = "certificate-not-valid",
+                    %file,
+                    not_after,
+                    "{text}; {remedy}"
+                ),
+            }
+        }
+    }
+
     fn is_current(&self, channel: &Rc<KeeperChannel>) -> bool {
         self.current.borrow().as_ref().is_some_and(|keeper| Rc::ptr_eq(&keeper.channel, channel))
     }
@@ -141,52 +192,50 @@ impl KeeperLink {
     }
 }
 
-/// Starts a keeper, and has it load every certificate of the configuration.
+/// A keeper that has loaded every key of a configuration, and is not in force yet. Dropped, it ends,
+/// and nothing has changed.
+#[derive(Debug)]
+pub struct Prepared {
+    child: Child,
+    keeper: Keeper,
+    loaded: Vec<Version>,
+    keys: Vec<([Version; 2], KeyId)>,
+}
+
+impl Prepared {
+    /// Puts it in force for new connections. The caller renews the gates.
+    pub fn install(self, server: &Rc<Server>) {
+        let Prepared { child, keeper, loaded, keys } = self;
+        let link = &server.keeper;
+        *link.loaded.borrow_mut() = loaded;
+        *link.keys.borrow_mut() = keys;
+        let channel = Rc::clone(&keeper.channel);
+        let former = link.current.borrow_mut().replace(Rc::new(keeper));
+        drop(former);
+        link.warn_of_ends();
+        tokio::task::spawn_local(watch(Rc::clone(server), child, channel));
+    }
+}
+
+/// Starts a keeper, and has it load every certificate of `config`. Nothing that is in force changes.
 ///
 /// # Errors
 /// When it cannot be started or cannot raise its sandbox, or when a key cannot be loaded.
-pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
+pub async fn prepare(server: &Rc<Server>, config: &Config) -> Result<Prepared, BootError> {
     let failed = |reason: &dyn std::fmt::Display| BootError::start("keeper", reason);
-    let beginner = Beginner {
-        role: "keeper",
-        program: &server.programs.own,
-        title: "bulkhead",
-        arguments: &["keeper"],
-    };
-    let first = SupervisorToKeeper::Boot {
-        confinement: server.confinement(&server.config().identities.keeper),
-    };
-    let Booted { child, channel, answer } = boot(&server.children, beginner, first).await?;
-    let report = match answer {
-        KeeperToSupervisor::Ready { report, memory_locked } => {
-            if !memory_locked {
-                tracing::warn!(
-                    event = "memory-not-locked",
-                    role = "keeper",
-                    "the private keys may reach the swap space: set LimitMEMLOCK=256M (systemd) or \
-                     `ulimit -l 262144`, or encrypt the swap space"
-                );
-            }
-            report
-        }
-        KeeperToSupervisor::Failed(failure) => {
-            return Err(BootError::Lockdown { role: "keeper", failure });
-        }
-        KeeperToSupervisor::Loaded { .. }
-        | KeeperToSupervisor::NotLoaded { .. }
-        | KeeperToSupervisor::Violation { .. } => return Err(BootError::out_of_turn("keeper")),
-    };
-    let config = server.config();
+    let (child, channel, report) = start(server, config).await?;
     let Some(tls) = &config.tls else { return Err(failed(&"TLS is off")) };
-    let link = &server.keeper;
-    let (mut certificates, mut keys, mut loaded) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut certificates, mut facts) = (Vec::new(), Vec::new());
+    let (mut keys, mut loaded) = (Vec::new(), Vec::new());
     for (certificate, private_key) in &tls.pairs {
         let pair = [certificate, private_key].map(|path| Opened::new(path));
         let [certificate, private_key] = pair;
         let pair = [certificate.map_err(|e| failed(&e))?, private_key.map_err(|e| failed(&e))?];
         let versions = pair.each_ref().map(|opened| opened.version.clone());
-        let key = link.key_of(&versions);
-        certificates.push(load(&channel, key, &pair).await.map_err(|e| failed(&e))?);
+        let key = server.keeper.key_of(&versions);
+        let (certificate, fact) = load(&channel, key, &pair).await.map_err(|e| failed(&e))?;
+        certificates.push(certificate);
+        facts.push(fact);
         loaded.extend_from_slice(&versions);
         keys.push((versions, key));
     }
@@ -201,14 +250,45 @@ pub async fn start(server: &Rc<Server>) -> Result<Child, BootError> {
         report,
         alive: Cell::new(true),
         certificates,
+        facts,
         client_ca,
         tls12: !tls.only_tls13,
     };
-    *link.loaded.borrow_mut() = loaded;
-    *link.keys.borrow_mut() = keys;
-    let former = link.current.borrow_mut().replace(Rc::new(keeper));
-    drop(former);
-    Ok(child)
+    Ok(Prepared { child, keeper, loaded, keys })
+}
+
+/// Starts a keeper that has locked itself down and knows no key yet.
+async fn start(
+    server: &Rc<Server>,
+    config: &Config,
+) -> Result<(Child, KeeperChannel, SandboxReport), BootError> {
+    let beginner = Beginner {
+        role: "keeper",
+        program: &server.programs.own,
+        title: "bulkhead",
+        arguments: &["keeper"],
+    };
+    let identity = server.privileged.then(|| config.identities.keeper.clone());
+    let confinement = Confinement { identity, landlock: config.landlock };
+    let first = SupervisorToKeeper::Boot { confinement };
+    let Booted { child, channel, answer } = boot(&server.children, beginner, first).await?;
+    match answer {
+        KeeperToSupervisor::Ready { report, memory_locked } => {
+            if !memory_locked {
+                tracing::warn!(
+                    event = "memory-not-locked",
+                    role = "keeper",
+                    "the private keys may reach the swap space: set LimitMEMLOCK=256M (systemd) or \
+                     `ulimit -l 262144`, or encrypt the swap space"
+                );
+            }
+            Ok((child, channel, report))
+        }
+        KeeperToSupervisor::Failed(failure) => Err(BootError::Lockdown { role: "keeper", failure }),
+        KeeperToSupervisor::Loaded { .. }
+        | KeeperToSupervisor::NotLoaded { .. }
+        | KeeperToSupervisor::Violation { .. } => Err(BootError::out_of_turn("keeper")),
+    }
 }
 
 async fn receive(channel: &KeeperChannel) -> Result<KeeperToSupervisor, String> {
@@ -223,25 +303,35 @@ async fn load(
     channel: &KeeperChannel,
     key: KeyId,
     [certificate, private_key]: &[Opened; 2],
-) -> Result<Certificate, String> {
+) -> Result<(Certificate, Facts), String> {
     let load = SupervisorToKeeper::Load { key };
     let files = [certificate.file.as_fd(), private_key.file.as_fd()];
     channel.send(&load, &files).await.map_err(|e| e.to_string())?;
-    let (certificate, private_key) = (certificate.path(), private_key.path());
+    let (chain_file, private_key) = (certificate.path(), private_key.path());
     match receive(channel).await? {
-        KeeperToSupervisor::Loaded { key, chain, schemes, names, not_after, fingerprint } => {
+        KeeperToSupervisor::Loaded {
+            key,
+            chain,
+            schemes,
+            names,
+            not_before,
+            not_after,
+            fingerprint,
+        } => {
             tracing::info!(
                 event = "certificate",
-                file = %certificate.display(),
+                file = %chain_file.display(),
                 names = names.join(" "),
-                not_after,
+                not_after = certificate::date(not_after),
                 sha256 = fingerprint.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
             );
-            Ok(Certificate { key, chain, schemes, names })
+            let validity = Validity { not_before, not_after };
+            let facts = Facts { file: chain_file.to_owned(), validity };
+            Ok((Certificate { key, chain, schemes, names }, facts))
         }
         KeeperToSupervisor::NotLoaded { file, reason, .. } => Err(match file {
             CertificateFile::Certificate => {
-                format!("[tls] certificate: {}: {reason}", certificate.display())
+                format!("[tls] certificate: {}: {reason}", chain_file.display())
             }
             CertificateFile::PrivateKey => {
                 format!("[tls] private_key: {}: {reason}", private_key.display())
@@ -282,20 +372,21 @@ fn read_authorities(path: &Path) -> Result<Vec<Bytes<MAX_CHAIN>>, String> {
 /// nobody may need a signature of it any more, or with the server.
 ///
 /// # Errors
-/// As [`start`]; the old keeper then stays.
+/// As [`prepare`]; the old keeper then stays.
 pub async fn renew(server: &Rc<Server>) -> Result<(), BootError> {
-    let child = start(server).await?;
-    server.renew_gates();
-    tokio::task::spawn_local(watch(Rc::clone(server), child));
+    let config = server.config();
+    let prepared = prepare(server, &config).await?;
+    // A reload that was quicker has brought a keeper of its own, or has switched TLS off.
+    if Rc::ptr_eq(&config, &server.config()) {
+        prepared.install(server);
+        server.renew_gates();
+    }
     Ok(())
 }
 
 /// Listens to a keeper, and replaces it when it dies, until the server ends or another keeper has
 /// taken over.
-pub async fn watch(server: Rc<Server>, mut child: Child) {
-    let Some(channel) = server.keeper.current().map(|keeper| Rc::clone(&keeper.channel)) else {
-        return;
-    };
+async fn watch(server: Rc<Server>, mut child: Child, channel: Rc<KeeperChannel>) {
     let cause = listen(&server, &channel).await;
     let how = child.wait_or_kill(Duration::from_millis(200)).await;
     if server.ending() {

@@ -5,7 +5,7 @@ use std::{
     fs, io,
     os::{
         fd::OwnedFd,
-        unix::fs::{FileTypeExt, PermissionsExt},
+        unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
     rc::Rc,
@@ -19,8 +19,8 @@ use ipc::{
 };
 use nix::{
     sys::socket::{
-        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, getsockopt, listen, socket,
-        sockopt,
+        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen,
+        socket, sockopt,
     },
     unistd::{Gid, Group, chown},
 };
@@ -53,8 +53,35 @@ pub enum Wish {
 #[derive(Debug)]
 pub struct Control {
     socket: OwnedFd,
-    path: PathBuf,
+    file: SocketFile,
     admin_group: Option<u32>,
+}
+
+/// The socket's file, which is removed when this value is dropped, unless another one has taken its
+/// place.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    identity: FileIdentity,
+}
+
+/// Device, inode, and time of the last change of attributes: an inode's number is used again at once.
+type FileIdentity = (u64, u64, i64, i64);
+
+impl SocketFile {
+    fn identity(path: &Path) -> io::Result<FileIdentity> {
+        let facts = fs::symlink_metadata(path)?;
+        Ok((facts.dev(), facts.ino(), facts.ctime(), facts.ctime_nsec()))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if SocketFile::identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            // A file that somebody else removed meanwhile needs no removing.
+            drop(fs::remove_file(&self.path));
+        }
+    }
 }
 
 /// Opens the socket.
@@ -76,42 +103,63 @@ pub fn open(config: &Config) -> Result<Control, String> {
         },
     };
     open_socket(path, admin_group)
-        .map(|socket| Control { socket, path: path.clone(), admin_group })
+        .map(|(socket, file)| Control { socket, file, admin_group })
         .map_err(|e| {
             format!(
-                "cannot open the control socket {}: {e}; see that its directory exists and is \
-                 writable, or change control_socket",
-                path.display()
+                "cannot open the control socket {}: {e}; {}",
+                path.display(),
+                match e.kind() {
+                    io::ErrorKind::AddrInUse =>
+                        "stop that server, or give this one a control_socket of its own",
+                    _ => "see that its directory exists and is writable, or change control_socket",
+                }
             )
         })
 }
 
-fn open_socket(path: &Path, admin_group: Option<u32>) -> io::Result<OwnedFd> {
+fn open_socket(path: &Path, admin_group: Option<u32>) -> io::Result<(OwnedFd, SocketFile)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    // Left behind by a server that was killed. Nothing but a socket is ever removed.
-    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-        fs::remove_file(path)?;
-    }
+    remove_stale(path)?;
     bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &UnixAddr::new(path)?)?;
+    let mut file = SocketFile { path: path.to_owned(), identity: SocketFile::identity(path)? };
     let mode = if admin_group.is_some() { 0o660 } else { 0o600 };
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     if let Some(gid) = admin_group {
         chown(path, None, Some(Gid::from_raw(gid)))?;
     }
+    file.identity = SocketFile::identity(path)?;
     listen(&socket, Backlog::new(16)?)?;
-    Ok(socket)
+    Ok((socket, file))
+}
+
+/// Removes the socket of a server that was killed. Only one that nobody listens on is removed, and
+/// nothing but a socket.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        return Ok(());
+    }
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let probe = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    let in_use = |what: &str| io::Error::new(io::ErrorKind::AddrInUse, what.to_owned());
+    match connect(std::os::fd::AsRawFd::as_raw_fd(&probe), &UnixAddr::new(path)?) {
+        Err(nix::Error::ECONNREFUSED) => fs::remove_file(path),
+        // EAGAIN: the queue of a server that is busy is full.
+        Ok(()) | Err(nix::Error::EAGAIN) => Err(in_use("a running server answers there")),
+        Err(nix::Error::EPROTOTYPE) => Err(in_use("another program listens there")),
+        Err(e) => Err(e.into()),
+    }
 }
 
 impl Control {
     /// Answers operators until the returned value is dropped; the socket file goes with it.
     pub fn answer(self, server: Rc<Server>, wishes: UnboundedSender<Wish>) -> Answering {
-        let path = self.path.clone();
-        let task = tokio::task::spawn_local(accept_operators(self, server, wishes));
-        Answering { task, path }
+        let Control { socket, file, admin_group } = self;
+        let task = accept_operators(socket, admin_group, server, wishes);
+        Answering { task: tokio::task::spawn_local(task), _file: file }
     }
 }
 
@@ -119,19 +167,21 @@ impl Control {
 #[derive(Debug)]
 pub struct Answering {
     task: tokio::task::JoinHandle<()>,
-    path: PathBuf,
+    _file: SocketFile,
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
         self.task.abort();
-        // A socket file that somebody else removed needs no removing.
-        drop(fs::remove_file(&self.path));
     }
 }
 
-async fn accept_operators(control: Control, server: Rc<Server>, wishes: UnboundedSender<Wish>) {
-    let Control { socket, admin_group, .. } = control;
+async fn accept_operators(
+    socket: OwnedFd,
+    admin_group: Option<u32>,
+    server: Rc<Server>,
+    wishes: UnboundedSender<Wish>,
+) {
     let Ok(socket) = on_event_loop(socket) else { return };
     let places = Arc::new(Semaphore::new(MAX_OPERATORS));
     loop {
@@ -240,5 +290,49 @@ fn in_parts<T>(rows: Vec<T>, message: impl Fn(Vec<T>, bool) -> Answer) -> Vec<An
         if !more {
             return answers;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listening(path: &Path, kind: SockType) -> OwnedFd {
+        let socket = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &UnixAddr::new(path).unwrap()).unwrap();
+        listen(&socket, Backlog::new(1).unwrap()).unwrap();
+        socket
+    }
+
+    #[test]
+    fn c6_only_a_socket_that_nobody_listens_on_is_taken_over() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("control.sock");
+        for kind in [SockType::SeqPacket, SockType::Stream] {
+            let alive = listening(&path, kind);
+            let refused = open_socket(&path, None).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::AddrInUse, "{refused}");
+            assert!(path.exists());
+            drop(alive);
+            let (socket, file) = open_socket(&path, None).unwrap();
+            drop((socket, file));
+            assert!(!path.exists(), "its own file is removed");
+        }
+    }
+
+    #[test]
+    fn c6_the_file_of_another_server_is_left_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("control.sock");
+        let (socket, file) = open_socket(&path, None).unwrap();
+        drop(socket);
+        fs::remove_file(&path).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        let _other = listening(&path, SockType::SeqPacket);
+        drop(file);
+        assert!(path.exists());
+        fs::write(place.path().join("file"), "").unwrap();
+        assert!(open_socket(&place.path().join("file"), None).is_err(), "not a socket");
+        assert!(place.path().join("file").exists());
     }
 }

@@ -268,9 +268,9 @@ async fn start_helper(server: &Rc<Server>, adopted: &[Listener]) -> Result<Vec<L
 
 /// Keeper and one gate must be ready before anybody is served, as the helper is by now (I11).
 async fn start_processes(server: &Rc<Server>) -> Result<(), String> {
-    if server.config().tls.is_some() {
-        let keeper = keeper::start(server).await.map_err(|e| e.to_string())?;
-        tokio::task::spawn_local(keeper::watch(Rc::clone(server), keeper));
+    let config = server.config();
+    if config.tls.is_some() {
+        keeper::prepare(server, &config).await.map_err(|e| e.to_string())?.install(server);
     }
     let gate = pool::start(server).await.map_err(|e| e.to_string())?;
     server.pool.put(gate);
@@ -293,15 +293,12 @@ async fn reread(server: &Rc<Server>, source: Option<&Path>) -> Result<(), String
         let source = source.ok_or("this server has no configuration file")?;
         let config = Config::load(source).map_err(|e| e.to_string())?;
         judge_fips(&config)?;
-        let had_tls = server.config().tls.is_some();
-        let has_tls = config.tls.is_some();
-        server.reconfigure(config);
-        if has_tls {
-            keeper::renew(server).await.map_err(|e| e.to_string())?;
-        } else if had_tls {
-            server.keeper.let_go();
-            server.renew_gates();
-        }
+        // All that can fail comes before anything changes.
+        let keeper = match config.tls {
+            Some(_) => Some(keeper::prepare(server, &config).await.map_err(|e| e.to_string())?),
+            None => None,
+        };
+        server.reconfigure(config, keeper);
         Ok::<(), String>(())
     }
     .await;

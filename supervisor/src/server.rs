@@ -26,7 +26,7 @@ use crate::{
     config::{Config, Network},
     connection::Connection,
     helper::HelperLink,
-    keeper::KeeperLink,
+    keeper::{KeeperLink, Prepared},
     login::{STEP_ASIDE, Turnstile},
     pam_session::PamSessions,
     penalties::{Cause, Judgement, Penalties},
@@ -128,9 +128,14 @@ impl Server {
     }
 
     /// Puts a new configuration in force: for new connections all of it, for sessions the limits.
-    pub fn reconfigure(self: &Rc<Self>, config: Config) {
+    /// Nothing here can fail: the keeper has loaded its keys before.
+    pub fn reconfigure(self: &Rc<Self>, config: Config, keeper: Option<Prepared>) {
         self.penalties.borrow_mut().configure(config.penalties.clone());
         *self.config.borrow_mut() = Rc::new(config);
+        match keeper {
+            Some(keeper) => keeper.install(self),
+            None => self.keeper.let_go(),
+        }
         self.renew_gates();
         let config = self.config();
         self.sessions.send_limits(|account| config.limits_of(account));

@@ -265,8 +265,7 @@ fn bad_renewal() {
     let good = shown(&server, "localhost");
     let key = place.join("server-key.pem");
     let names = ["localhost"];
-    let spoil: [(&str, Spoil); 4] = [
-        ("has expired", |place| drop(KeyPair::expired(place, "server", &["localhost"]))),
+    let spoil: [(&str, Spoil); 3] = [
         ("no private key in it", |place| {
             KeyPair::for_server(place, "server", &["localhost"]);
             fs::write(place.join("server-key.pem"), "-----BEGIN PRIVATE KEY-----\nMII").unwrap();
@@ -325,7 +324,6 @@ fn refused() {
     let place = server.scratch.path().to_owned();
     let good = KeyPair::for_server(&place, "good", &["localhost"]);
     let other = KeyPair::for_server(&place, "other", &["localhost"]);
-    let expired = KeyPair::expired(&place, "expired", &["localhost"]);
     let open = KeyPair::for_server(&place, "open", &["localhost"]);
     fs::set_permissions(&open.private_key, PermissionsExt::from_mode(0o644)).unwrap();
     let no_key = place.join("no-key.pem");
@@ -334,9 +332,8 @@ fn refused() {
     let empty = place.join("empty.pem");
     fs::write(&empty, "").unwrap();
     let missing = place.join("missing.pem");
-    let cases: [(&PathBuf, &PathBuf, &PathBuf, &str); 7] = [
+    let cases: [(&PathBuf, &PathBuf, &PathBuf, &str); 6] = [
         (&good.certificate, &other.private_key, &other.private_key, "does not belong to"),
-        (&expired.certificate, &expired.private_key, &expired.certificate, "has expired"),
         (&open.certificate, &open.private_key, &open.private_key, "readable by everybody"),
         (&empty, &good.private_key, &empty, "has no certificate in it"),
         (&good.certificate, &no_key, &no_key, "no private key in it"),

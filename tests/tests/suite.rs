@@ -20,6 +20,7 @@ mod identities;
 mod imports;
 mod limits;
 mod live_processes;
+mod operator_commands;
 mod penalties;
 mod policy_commands;
 mod redundancy;
@@ -66,6 +67,7 @@ fn main() {
         imports::tests(),
         limits::tests(),
         live_processes::tests(),
+        operator_commands::tests(),
         penalties::tests(),
         policy_commands::tests(),
         redundancy::tests(),

@@ -47,7 +47,7 @@ struct Arguments {
 enum Command {
     /// Serve a directory on 127.0.0.1 with a made-up account, for anybody.
     Try(try_serve::Try),
-    /// Make a self-signed certificate for development.
+    /// Make a self-signed certificate for development, or renew those that were made here.
     Certificate(certificate::Certificate),
     /// Run the server.
     Serve(serve::Serve),
@@ -65,9 +65,9 @@ enum Command {
     /// End a session, or all sessions of an account.
     Kick(operator::Kick),
     /// Let the running server read its configuration and certificates again.
-    Reload,
+    Reload(operator::Reach),
     /// Let the running server accept nobody else, and end when the last session has.
-    Drain,
+    Drain(operator::Reach),
     /// List or forget the penalties of addresses.
     #[command(subcommand)]
     Penalties(operator::PenaltiesCommand),
@@ -76,8 +76,8 @@ enum Command {
     Policy(policy::Command),
     /// Translate the configuration of another server.
     Import(import::Import),
-    /// Print a systemd drop-in with the directories that the server needs.
-    Unit,
+    /// Print or write a systemd drop-in with the directories that the server needs.
+    Unit(unit::Unit),
     /// Write man pages, completions and the reference of the configuration; for packaging.
     #[cfg(feature = "document")]
     #[command(hide = true)]
@@ -113,20 +113,20 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     let config = arguments.config.as_path();
     match arguments.command {
         Command::Try(options) => try_serve::run(&options),
-        Command::Certificate(options) => certificate::run(&options),
+        Command::Certificate(options) => certificate::run(config, &options),
         Command::Serve(options) => serve::run(load(config)?, options),
         Command::Setup(command) => setup::run(config, &command).map(done),
         Command::Check(command) => check::run(config, &command),
         Command::User(command) => user::run(load(config)?, command).map(done),
-        Command::Status(output) => Ok(operator::status(&load(config)?, output)?),
-        Command::Sessions(output) => Ok(operator::sessions(&load(config)?, output)?),
-        Command::Kick(kick) => Ok(operator::kick(&load(config)?, &kick)?),
-        Command::Reload => Ok(operator::reload(&load(config)?)?),
-        Command::Drain => Ok(operator::drain(&load(config)?)?),
-        Command::Penalties(command) => Ok(operator::penalties(&load(config)?, &command)?),
+        Command::Status(output) => Ok(operator::status(config, &output)?),
+        Command::Sessions(output) => Ok(operator::sessions(config, &output)?),
+        Command::Kick(kick) => Ok(operator::kick(config, &kick)?),
+        Command::Reload(reach) => Ok(operator::reload(config, &reach)?),
+        Command::Drain(reach) => Ok(operator::drain(config, &reach)?),
+        Command::Penalties(command) => Ok(operator::penalties(config, &command)?),
         Command::Policy(command) => policy::run(config, command),
         Command::Import(command) => import::run(&command).map(done),
-        Command::Unit => unit::run(&load(config)?).map(done),
+        Command::Unit(options) => unit::run(&load(config)?, &options).map(done),
         #[cfg(feature = "document")]
         Command::Document { directory } => {
             use clap::CommandFactory;

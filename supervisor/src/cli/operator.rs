@@ -4,7 +4,7 @@
 use std::{
     io::{self, Write},
     os::fd::AsRawFd,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -20,17 +20,38 @@ use nix::sys::{
     time::TimeVal,
 };
 
-use crate::config::Config;
+use crate::{certificate, config};
 
 /// How long the server may take to answer; a reload waits for certificates.
 const PATIENCE_SECONDS: i64 = 30;
 
+/// Where the running server is asked. Nothing of the configuration matters but this path, so that an
+/// error in it does not keep the operator from the server.
+#[derive(Debug, Clone, Args)]
+pub struct Reach {
+    /// The control socket of the server; without it, the one that the configuration names
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+impl Reach {
+    /// Opens the control socket. `config` is the configuration file.
+    fn open(&self, config: &Path) -> Result<OperatorChannel, OperatorError> {
+        match &self.socket {
+            Some(socket) => open(socket),
+            None => open(&config::control_socket(config)),
+        }
+    }
+}
+
 /// How an answer is printed.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Output {
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 /// Whom `bulkhead kick` ends.
@@ -42,6 +63,8 @@ pub struct Kick {
     /// Take the argument as an account's name even if it is a number
     #[arg(long)]
     pub account: bool,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 /// What `bulkhead penalties` does.
@@ -53,6 +76,8 @@ pub enum PenaltiesCommand {
     Clear {
         /// An address or block; without it, all
         address: Option<String>,
+        #[command(flatten)]
+        reach: Reach,
     },
 }
 
@@ -174,8 +199,8 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), OperatorError> {
 ///
 /// # Errors
 /// When the server does not answer.
-pub fn status(config: &Config, output: Output) -> Result<ExitCode, OperatorError> {
-    let status = server_status(&open(&config.control_socket)?)?;
+pub fn status(config: &Path, output: &Output) -> Result<ExitCode, OperatorError> {
+    let status = server_status(&output.reach.open(config)?)?;
     if output.json {
         print_json(&status)?;
         return Ok(ExitCode::SUCCESS);
@@ -204,6 +229,19 @@ pub fn status(config: &Config, output: Output) -> Result<ExitCode, OperatorError
         "  moved        {} bytes down, {} bytes up",
         status.bytes_downloaded, status.bytes_uploaded
     )?;
+    for row in &status.certificates {
+        writeln!(
+            out,
+            "  certificate  {} for {}, until {} ({} days)",
+            row.file,
+            row.names.join(", "),
+            row.not_after,
+            row.days_left
+        )?;
+        if let Some(warning) = &row.warning {
+            writeln!(out, "    WARNING: {warning}; {}", certificate::RENEWAL)?;
+        }
+    }
     for layer in &status.layers {
         writeln!(out, "  {layer}")?;
     }
@@ -214,8 +252,8 @@ pub fn status(config: &Config, output: Output) -> Result<ExitCode, OperatorError
 ///
 /// # Errors
 /// When the server does not answer.
-pub fn sessions(config: &Config, output: Output) -> Result<ExitCode, OperatorError> {
-    let rows = session_rows(&open(&config.control_socket)?)?;
+pub fn sessions(config: &Path, output: &Output) -> Result<ExitCode, OperatorError> {
+    let rows = session_rows(&output.reach.open(config)?)?;
     if output.json {
         print_json(&rows)?;
         return Ok(ExitCode::SUCCESS);
@@ -257,28 +295,30 @@ pub fn write_sessions(out: &mut impl Write, rows: &[SessionRow]) -> io::Result<(
 ///
 /// # Errors
 /// When the server does not answer, or there is no such session.
-pub fn kick(config: &Config, kick: &Kick) -> Result<ExitCode, OperatorError> {
+pub fn kick(config: &Path, kick: &Kick) -> Result<ExitCode, OperatorError> {
     let target = match kick.whom.parse() {
         Ok(number) if !kick.account => KickTarget::Session(SessionId(number)),
         Ok(_) | Err(_) => KickTarget::Account(kick.whom.clone()),
     };
-    done(config, &Request::Kick(target), |count| format!("{count} sessions told to end"))
+    done(&kick.reach.open(config)?, &Request::Kick(target), |count| {
+        format!("{count} sessions told to end")
+    })
 }
 
 /// `bulkhead reload`
 ///
 /// # Errors
 /// When the server does not answer, or the configuration is wrong.
-pub fn reload(config: &Config) -> Result<ExitCode, OperatorError> {
-    done(config, &Request::Reload, |_| "the configuration was read again".into())
+pub fn reload(config: &Path, reach: &Reach) -> Result<ExitCode, OperatorError> {
+    done(&reach.open(config)?, &Request::Reload, |_| "the configuration was read again".into())
 }
 
 /// `bulkhead drain`
 ///
 /// # Errors
 /// When the server does not answer.
-pub fn drain(config: &Config) -> Result<ExitCode, OperatorError> {
-    done(config, &Request::Drain, |count| {
+pub fn drain(config: &Path, reach: &Reach) -> Result<ExitCode, OperatorError> {
+    done(&reach.open(config)?, &Request::Drain, |count| {
         format!("no new clients; the server ends when {count} sessions have finished")
     })
 }
@@ -287,15 +327,15 @@ pub fn drain(config: &Config) -> Result<ExitCode, OperatorError> {
 ///
 /// # Errors
 /// When the server does not answer.
-pub fn penalties(config: &Config, command: &PenaltiesCommand) -> Result<ExitCode, OperatorError> {
+pub fn penalties(config: &Path, command: &PenaltiesCommand) -> Result<ExitCode, OperatorError> {
     match command {
-        PenaltiesCommand::Clear { address } => {
-            done(config, &Request::ClearPenalties(address.clone()), |count| {
+        PenaltiesCommand::Clear { address, reach } => {
+            done(&reach.open(config)?, &Request::ClearPenalties(address.clone()), |count| {
                 format!("the penalties of {count} address blocks are forgotten")
             })
         }
         PenaltiesCommand::List(output) => {
-            let channel = open(&config.control_socket)?;
+            let channel = output.reach.open(config)?;
             let rows: Vec<PenaltyRow> =
                 collect(&channel, &Request::Penalties, |answer| match answer {
                     Answer::Penalties { rows, more } => Some((rows, more)),
@@ -322,11 +362,11 @@ pub fn penalties(config: &Config, command: &PenaltiesCommand) -> Result<ExitCode
 
 /// A request whose answer is a count.
 fn done(
-    config: &Config,
+    channel: &OperatorChannel,
     request: &Request,
     text: impl Fn(u64) -> String,
 ) -> Result<ExitCode, OperatorError> {
-    match ask(&open(&config.control_socket)?, request)? {
+    match ask(channel, request)? {
         Answer::Done(count) => {
             writeln!(io::stdout().lock(), "{}", text(count))?;
             Ok(ExitCode::SUCCESS)

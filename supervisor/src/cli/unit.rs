@@ -7,13 +7,18 @@
 
 use std::{
     collections::BTreeSet,
-    fmt::Write,
+    fmt::Write as _,
+    fs::Permissions,
+    io::Write as _,
     net::IpAddr,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    process::{Command, ExitStatus},
 };
 
+use clap::Args;
 use ipc::authenticator::Backend;
+use rustix::{fs::StatVfsMountFlags, io::Errno};
 
 use super::{Failure, console};
 use crate::{account::store::Store, config::Config};
@@ -32,14 +37,135 @@ struct Needs {
     foreign: BTreeSet<PathBuf>,
 }
 
-/// Prints the drop-in.
+/// The name of the drop-in in the directory of the unit's drop-ins.
+const DROP_IN: &str = "directories.conf";
+/// Where drop-ins of the unit are.
+const DIRECTORY: &str = "/etc/systemd/system/bulkhead.service.d";
+/// Directories that no drop-in makes writable as a whole for an account below them.
+const SHARED: [&str; 20] = [
+    "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/proc",
+    "/root", "/run", "/sbin", "/sys", "/tmp", "/usr", "/var", "/var/lib", "/var/tmp",
+];
+
+/// Options of `bulkhead unit`.
+#[derive(Args)]
+pub struct Unit {
+    /// Write the drop-in where systemd reads it, and have systemd read it.
+    #[arg(long)]
+    write: bool,
+    /// Where drop-ins of the unit are.
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY, requires = "write")]
+    directory: PathBuf,
+}
+
+/// Prints the drop-in, or writes it.
+///
+/// # Errors
+/// When the account file cannot be read, or the drop-in cannot be written.
+pub fn run(config: &Config, unit: &Unit) -> Result<(), Failure> {
+    let text = text_for(config)?;
+    if !unit.write {
+        console::say(text.trim_end());
+        return Ok(());
+    }
+    let file = write_to(&unit.directory, &text)?;
+    console::say(format_args!("Written: {}", file.display()));
+    console::say("A server that runs takes it on with: systemctl restart bulkhead");
+    Ok(())
+}
+
+/// The drop-in for a configuration and its accounts.
 ///
 /// # Errors
 /// When the account file cannot be read.
-pub fn run(config: &Config) -> Result<(), Failure> {
+fn text_for(config: &Config) -> Result<String, Failure> {
     let store = Store::load_or_empty(&config.auth.users_file)?;
-    console::say(drop_in(&needs(config, &store)).trim_end());
-    Ok(())
+    Ok(drop_in(&needs(config, &store)))
+}
+
+/// Whether the server of the default configuration is started by systemd on this host.
+pub fn is_managed(config: &Config) -> bool {
+    let units = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+    config.file.as_deref() == Some(Path::new(super::DEFAULT_CONFIGURATION))
+        && Path::new("/run/systemd/system").exists()
+        && units.iter().any(|place| Path::new(place).join("bulkhead.service").exists())
+}
+
+/// Writes the drop-in where systemd reads it; gives its path.
+///
+/// # Errors
+/// When it cannot be written, or systemd does not read it.
+pub fn write(config: &Config) -> Result<PathBuf, Failure> {
+    write_to(Path::new(DIRECTORY), &text_for(config)?)
+}
+
+fn write_to(directory: &Path, text: &str) -> Result<PathBuf, Failure> {
+    let file = directory.join(DROP_IN);
+    let failed = |e: std::io::Error| format!("{} cannot be written: {e}", file.display());
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    let mut new = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    new.write_all(text.as_bytes()).map_err(failed)?;
+    new.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(failed)?;
+    new.persist(&file).map_err(|e| failed(e.error))?;
+    if Path::new("/run/systemd/system").exists() && directory == Path::new(DIRECTORY) {
+        let status = Command::new("systemctl").arg("daemon-reload").status();
+        if !status.as_ref().is_ok_and(ExitStatus::success) {
+            return Err(format!(
+                "{} is written, and systemd did not read it ({status:?}); run: systemctl \
+                 daemon-reload",
+                file.display()
+            )
+            .into());
+        }
+    }
+    Ok(file)
+}
+
+/// What has to be done before a server reaches the root of an account that was added just now;
+/// nothing where it runs and reaches it already.
+pub fn advice(config: &Config, root: &Path, writes: bool) -> Option<String> {
+    let restart = match is_managed(config) {
+        true => "  bulkhead unit --write\n  systemctl restart bulkhead",
+        false => "  start the server again where it sees that directory",
+    };
+    let running = super::operator::open(&config.control_socket)
+        .and_then(|channel| super::operator::server_status(&channel));
+    match running {
+        Ok(status) => {
+            let what = hindrance(status.pid, root, writes)?;
+            Some(format!("The running server {what} {} yet. Do this:\n{restart}", root.display()))
+        }
+        // The server that is started next reads the drop-in as it stands.
+        Err(_) if is_managed(config) => {
+            let text = text_for(config).ok()?;
+            let there = std::fs::read_to_string(Path::new(DIRECTORY).join(DROP_IN));
+            let covered = there.is_ok_and(|there| covers(&there, &text));
+            (!covered).then(|| {
+                "The server's unit does not know the account's directory yet. Before you start \
+                 it:\n  bulkhead unit --write"
+                    .to_owned()
+            })
+        }
+        Err(_) => None,
+    }
+}
+
+/// Whether every setting of a drop-in is in another one.
+fn covers(there: &str, wanted: &str) -> bool {
+    let setting = |line: &&str| line.contains('=') && !line.starts_with('#');
+    wanted.lines().filter(setting).all(|line| there.lines().any(|other| other == line))
+}
+
+/// What keeps a process from a directory: how it is mounted where that process lives.
+fn hindrance(pid: u32, root: &Path, writes: bool) -> Option<&'static str> {
+    let beneath = Path::new(&format!("/proc/{pid}/root")).join(root.strip_prefix("/").ok()?);
+    match rustix::fs::statvfs(&beneath) {
+        Ok(facts) => (writes && facts.f_flag.contains(StatVfsMountFlags::RDONLY))
+            .then_some("cannot write to"),
+        Err(Errno::NOENT) => Some("does not see"),
+        // Only root may look there.
+        Err(_) => None,
+    }
 }
 
 fn needs(config: &Config, store: &Store) -> Needs {
@@ -90,11 +216,9 @@ fn foreign(config: &Config) -> BTreeSet<PathBuf> {
 
 fn drop_in(needs: &Needs) -> String {
     let mut text = String::from(
-        "# Printed by `bulkhead unit`. Print it again after adding an account or changing the\n\
-         # configuration:\n\
-         #   mkdir -p /etc/systemd/system/bulkhead.service.d\n\
-         #   bulkhead unit > /etc/systemd/system/bulkhead.service.d/directories.conf\n\
-         #   systemctl daemon-reload && systemctl restart bulkhead\n",
+        "# Written by `bulkhead unit --write`. Needed again after a change of the configuration, and\n\
+         # after adding an account whose root lies below none of the directories that stand here:\n\
+         #   bulkhead unit --write && systemctl restart bulkhead\n",
     );
     if needs.pam_alone {
         text.push_str(
@@ -137,11 +261,32 @@ fn drop_in(needs: &Needs) -> String {
         }
         text.push_str("CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE\n");
     }
-    for path in &needs.writable {
+    let writable = declared(&needs.writable);
+    if !writable.is_empty() {
+        text.push_str(
+            "# Accounts below these need nothing more: each is confined to its own root.\n",
+        );
+    }
+    for path in &writable {
         // `-`: a directory that is not there must not keep the server from starting.
         write_path(&mut text, "ReadWritePaths", path);
     }
     text
+}
+
+/// What is declared for the roots: the directory above each, so that an account that is added beside it
+/// needs no other drop-in and no restart, or the root itself where everybody's files are above it.
+/// Nothing that lies below something else that is declared.
+fn declared(roots: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    let of = |root: &PathBuf| match root.parent() {
+        Some(parent) if !SHARED.iter().any(|shared| parent == Path::new(shared)) => {
+            parent.to_owned()
+        }
+        Some(_) | None => root.clone(),
+    };
+    let all: BTreeSet<PathBuf> = roots.iter().map(of).collect();
+    let inner = |path: &PathBuf| path.ancestors().skip(1).any(|above| all.contains(above));
+    all.iter().filter(|path| !inner(path)).cloned().collect()
 }
 
 /// Quotes a path as systemd.syntax(7) wants it; `%` begins a specifier.
@@ -175,9 +320,49 @@ mod tests {
     #[test]
     fn only_what_accounts_may_write_to_is_writable() {
         let text = drop_in(&needs_of("", ACCOUNTS));
-        assert!(text.contains("ReadWritePaths=\"-/srv/alice\"\n"), "{text}");
+        assert!(text.contains("ReadWritePaths=\"-/srv\"\n"), "{text}");
         assert!(!text.contains("ReadWritePaths=\"-/home/bob"), "{text}");
         assert!(text.contains("ProtectHome=read-only"), "{text}");
+    }
+
+    #[test]
+    fn c8_the_directory_above_the_roots_is_declared_once() {
+        let declared = |roots: &[&str]| {
+            let roots = roots.iter().map(PathBuf::from).collect();
+            let declared = super::declared(&roots);
+            declared.iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(declared(&["/srv/ftp/alice", "/srv/ftp/bob"]), ["/srv/ftp"]);
+        assert_eq!(declared(&["/srv/alice", "/srv/ftp/bob"]), ["/srv"]);
+        assert_eq!(declared(&["/data/alice"]), ["/data"]);
+        // Never what belongs to everybody.
+        assert_eq!(
+            declared(&["/home/alice", "/data", "/var/lib/x"]),
+            ["/data", "/home/alice", "/var/lib/x"]
+        );
+        assert_eq!(declared(&["/home/alice/ftp"]), ["/home/alice"]);
+        assert_eq!(declared(&["/"]), ["/"]);
+    }
+
+    #[test]
+    fn c8_a_drop_in_that_says_more_covers_one_that_says_less() {
+        let one = drop_in(&needs_of("", ACCOUNTS));
+        let more = drop_in(&needs_of("admin_group = \"adm\"\n", ACCOUNTS));
+        assert!(covers(&more, &one) && !covers(&one, &more) && !covers("", &one));
+    }
+
+    #[test]
+    fn c8_the_drop_in_is_written_whole() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("bulkhead.service.d");
+        for text in ["[Service]\nA=b\n", "[Service]\n"] {
+            let file = write_to(&directory, text).unwrap();
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+        }
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
+        std::fs::write(place.path().join("file"), "").unwrap();
+        assert!(write_to(&place.path().join("file"), "").is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use ipc::{account::Rights, bounded::UserName};
 
-use super::{Failure, console, totp};
+use super::{Failure, console, totp, unit};
 use crate::{
     account::{
         import, is_anonymous, last_good, password,
@@ -139,7 +139,12 @@ fn add(config: &Config, add: Add) -> Result<(), Failure> {
     judge_name(&add.name)?;
     record(&add)?;
     let typed = console::new_password(add.password_stdin)?;
-    create(config, add, &typed)
+    let (root, writes) = (std::fs::canonicalize(&add.root)?, record(&add)?.rights().any_write());
+    create(config, add, &typed)?;
+    if let Some(advice) = unit::advice(config, &root, writes) {
+        console::say(advice);
+    }
+    Ok(())
 }
 
 fn judge_name(name: &str) -> Result<UserName, Failure> {

@@ -18,6 +18,9 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// than its files.
 const RETRY: Duration = Duration::from_secs(60);
 
+/// How often the log says which certificates end soon or have ended.
+const REMINDER: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A file as it is at one moment. One that was replaced, written to, or given another mode or owner
 /// is another version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,8 +123,13 @@ impl Watcher {
 /// loaded is logged, and the keeper of before stays.
 pub async fn watch(server: Rc<Server>) {
     let mut watcher = Watcher::default();
+    let mut reminded = Instant::now();
     while !server.ending() {
         tokio::time::sleep(PERIOD).await;
+        if reminded.elapsed() >= REMINDER {
+            reminded = Instant::now();
+            server.keeper.warn_of_ends();
+        }
         let config = server.config();
         let Some(tls) = &config.tls else { continue };
         let loaded = server.keeper.loaded.borrow().clone();

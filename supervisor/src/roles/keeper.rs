@@ -15,7 +15,7 @@ use std::{
     io,
     os::fd::OwnedFd,
     process::ExitCode,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use ipc::{
@@ -234,7 +234,7 @@ impl Keeper {
         let Ok([certificate, private_key]) = <[OwnedFd; 2]>::try_from(fds) else {
             return Err(ChannelError::Garbage("Load came without its two files".into()));
         };
-        let answer = match key::load(certificate, private_key, unix_now()) {
+        let answer = match key::load(certificate, private_key) {
             Ok((public, private)) => {
                 self.keys.insert(key, private);
                 KeeperToSupervisor::Loaded {
@@ -242,6 +242,7 @@ impl Keeper {
                     chain: public.chain,
                     schemes: public.schemes,
                     names: public.names,
+                    not_before: public.not_before,
                     not_after: public.not_after,
                     fingerprint: public.fingerprint,
                 }
@@ -339,11 +340,6 @@ impl Signing {
         self.left = left;
         Ok(signature)
     }
-}
-
-fn unix_now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -74,6 +74,7 @@ impl Server {
             bytes_downloaded: self.counters.downloaded.get(),
             bytes_uploaded: self.counters.uploaded.get(),
             layers: self.layers(),
+            certificates: self.keeper.certificates(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, date_time_ymd,
+    Issuer, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -36,11 +36,13 @@ impl KeyPair {
         KeyPair::self_signed(directory, file, params(names), true)
     }
 
-    /// One that was valid until the end of 2020.
-    pub fn expired(directory: &Path, file: &str, names: &[&str]) -> KeyPair {
+    /// One whose validity ends so many days from now (negative: it is over), and began a year ago.
+    pub fn ending_in(directory: &Path, file: &str, names: &[&str], days: i64) -> KeyPair {
         let mut params = params(names);
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(2020, 12, 31);
+        let now = time::OffsetDateTime::now_utc();
+        params.not_before = now - time::Duration::days(365);
+        // An hour more: the day is not over before the test is.
+        params.not_after = now + time::Duration::days(days) + time::Duration::hours(1);
         KeyPair::self_signed(directory, file, params, false)
     }
 

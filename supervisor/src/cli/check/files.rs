@@ -1,19 +1,14 @@
 //! Files and directories: who may read them, and whether what must be there is there.
 
-use std::{
-    fs::File,
-    os::unix::fs::MetadataExt,
-    path::Path,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fs::File, os::unix::fs::MetadataExt, path::Path};
 
 use nix::unistd::{AccessFlags, Group, access};
 
 use super::{Findings, Severity};
-use crate::roles::keeper::key;
-
-/// Seconds before the end of a certificate from which on it is worth a warning: 14 days.
-const SOON: i64 = 14 * 24 * 60 * 60;
+use crate::{
+    certificate::{self, Validity},
+    roles::keeper::key,
+};
 
 /// Checks them.
 pub fn check(findings: &mut Findings<'_>) {
@@ -61,31 +56,33 @@ fn private(findings: &mut Findings<'_>, file: &Path, why: &str) {
 
 fn certificates(findings: &mut Findings<'_>) {
     let Some(tls) = &findings.config.tls else { return };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
-    for (certificate, private_key) in &tls.pairs {
+    for (chain, private_key) in &tls.pairs {
         let open = |path: &Path| {
             File::open(path)
                 .map_err(|e| (path.display().to_string(), format!("cannot be read: {e}")))
         };
-        let loaded =
-            open(certificate).and_then(|c| Ok((c, open(private_key)?))).and_then(|(c, k)| {
-                key::load(c.into(), k.into(), now).map_err(|unusable| {
-                    let file = match unusable.file {
-                        ipc::keeper::CertificateFile::Certificate => certificate,
-                        ipc::keeper::CertificateFile::PrivateKey => private_key,
-                    };
-                    (file.display().to_string(), unusable.reason)
-                })
-            });
+        let loaded = open(chain).and_then(|c| Ok((c, open(private_key)?))).and_then(|(c, k)| {
+            key::load(c.into(), k.into()).map_err(|unusable| {
+                let file = match unusable.file {
+                    ipc::keeper::CertificateFile::Certificate => chain,
+                    ipc::keeper::CertificateFile::PrivateKey => private_key,
+                };
+                (file.display().to_string(), unusable.reason)
+            })
+        });
         match loaded {
-            Ok((public, _)) if public.not_after.saturating_sub(now) < SOON => findings.push(
-                Severity::Warning,
-                certificate.display().to_string(),
-                format!("it expires in {} days", public.not_after.saturating_sub(now) / 86_400),
-                "renew it, then run `bulkhead reload`",
-            ),
-            Ok(_) => {}
+            Ok((public, _)) => {
+                let key::Public { not_before, not_after, .. } = public;
+                let validity = Validity { not_before, not_after };
+                if let Some((_, what)) = validity.judge(certificate::now()) {
+                    findings.push(
+                        Severity::Warning,
+                        chain.display().to_string(),
+                        what,
+                        certificate::RENEWAL,
+                    );
+                }
+            }
             Err((place, what)) => findings.push(
                 Severity::Error,
                 place,

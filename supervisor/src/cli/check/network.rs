@@ -1,11 +1,18 @@
 //! Addresses, ports and limits.
 
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
+    path::Path,
+};
 
 use ipc::account::TlsDemand;
 use nix::sys::resource::{Resource, getrlimit};
 
-use super::{Findings, Severity};
+use super::{
+    super::operator::{self, OperatorError},
+    Findings, Severity,
+};
 
 /// Descriptors the supervisor needs for one connection: control connection, channels, pidfds.
 const DESCRIPTORS_EACH: u64 = 4;
@@ -43,10 +50,45 @@ fn ports(findings: &Findings<'_>) -> Vec<(&'static str, u16)> {
     ports
 }
 
+/// The server that runs already, of which this may be the configuration: that it holds its ports is
+/// as it should be.
+enum Running {
+    /// Nobody answers at the control socket.
+    No,
+    /// It answers and does not say where it listens: not to this user.
+    Silent,
+    /// Where it listens.
+    At(Vec<String>),
+}
+
+impl Running {
+    fn look(control_socket: &Path) -> Running {
+        match operator::open(control_socket) {
+            Err(OperatorError::NotAllowed(_)) => Running::Silent,
+            Err(_) => Running::No,
+            Ok(channel) => operator::server_status(&channel)
+                .map_or(Running::Silent, |status| Running::At(status.listening)),
+        }
+    }
+
+    fn may_hold(&self, place: SocketAddr) -> bool {
+        match self {
+            Running::No => false,
+            Running::Silent => true,
+            // An address of systemd's socket unit covers the single addresses of the configuration.
+            Running::At(all) => {
+                all.iter().filter_map(|one| one.parse().ok()).any(|one: SocketAddr| {
+                    one.port() == place.port()
+                        && (one.ip() == place.ip() || one.ip().is_unspecified())
+                })
+            }
+        }
+    }
+}
+
 fn listeners(findings: &mut Findings<'_>) {
     let ports = ports(findings);
-    // A running server holds the ports, and that is as it should be.
-    let running = std::os::unix::net::UnixStream::connect(&findings.config.control_socket).is_ok();
+    let running = Running::look(&findings.config.control_socket);
     for (index, (key, port)) in ports.iter().enumerate() {
         if *port != 0 && ports.iter().take(index).any(|(_, other)| other == port) {
             findings.key(
@@ -57,10 +99,10 @@ fn listeners(findings: &mut Findings<'_>) {
             );
         }
         for address in findings.config.listen_addresses.clone() {
-            if running {
-                continue;
-            }
-            if let Err(e) = TcpListener::bind(SocketAddr::new(address, *port)) {
+            let place = SocketAddr::new(address, *port);
+            if let Err(e) = TcpListener::bind(place)
+                && !(e.kind() == io::ErrorKind::AddrInUse && running.may_hold(place))
+            {
                 findings.key(
                     Severity::Error,
                     key,

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use ipc::account::TlsDemand;
 
 use self::plan::Plan;
-use super::{Failure, console, user};
+use super::{Failure, console, unit, user};
 use crate::{
     account::record::TlsWord,
     config::{Config, I2ftp, LogLevel},
@@ -165,7 +165,15 @@ fn finish(file: &Path, config: &Config, answers: &Answers) {
     let is_default = file == Path::new(super::DEFAULT_CONFIGURATION);
     let file = file.display();
     let start = match is_default {
-        true if Path::new("/run/systemd/system").exists() => "systemctl start bulkhead".to_owned(),
+        true if unit::is_managed(config) => {
+            let (written, before) = match unit::write(config) {
+                Ok(path) => (path.display().to_string(), ""),
+                Err(e) => (format!("not written: {e}"), "bulkhead unit --write\n  "),
+            };
+            console::say(format_args!("Directories for systemd's unit: {written}"));
+            // Restarted, if it ran: what it may write to is fixed when it starts.
+            format!("{before}systemctl restart bulkhead")
+        }
         true => "bulkhead serve".to_owned(),
         false => format!("bulkhead --config {file} serve"),
     };

@@ -77,6 +77,8 @@ pub struct Public {
     pub schemes: Vec<u16>,
     /// DNS names and addresses of the leaf.
     pub names: Vec<String>,
+    /// Begin of the leaf's validity, Unix time in seconds.
+    pub not_before: i64,
     /// End of the leaf's validity, Unix time in seconds.
     pub not_after: i64,
     /// SHA-256 of the leaf.
@@ -160,19 +162,16 @@ pub fn warm_up() {
     }
 }
 
-/// Reads and judges a chain and its key. `now` is Unix time in seconds.
+/// Reads and judges a chain and its key. A certificate that has ended, or that begins only later, is
+/// loaded: clients decide about it, and those that trust it by its fingerprint go on.
 ///
 /// # Errors
-/// Names the file at fault: not a regular file, readable by everybody, no PEM, expired, or a key
-/// that does not belong to the certificate.
-pub fn load(
-    certificate: OwnedFd,
-    private_key: OwnedFd,
-    now: i64,
-) -> Result<(Public, PrivateKey), Unusable> {
+/// Names the file at fault: not a regular file, readable by everybody, no PEM, or a key that does not
+/// belong to the certificate.
+pub fn load(certificate: OwnedFd, private_key: OwnedFd) -> Result<(Public, PrivateKey), Unusable> {
     let certificate = read_file(certificate, false).map_err(Unusable::certificate)?;
     let key_text = read_file(private_key, true).map_err(Unusable::key)?;
-    let (mut public, leaf_key) = read_chain(&certificate, now)?;
+    let (mut public, leaf_key) = read_chain(&certificate)?;
     let key = read_key(&key_text)?;
     if key.public() != leaf_key {
         return Err(Unusable::key(
@@ -213,7 +212,7 @@ fn read_file(file: OwnedFd, secret: bool) -> Result<Zeroizing<Vec<u8>>, String> 
     Ok(text)
 }
 
-fn read_chain(text: &[u8], now: i64) -> Result<(Public, Vec<u8>), Unusable> {
+fn read_chain(text: &[u8]) -> Result<(Public, Vec<u8>), Unusable> {
     let mut chain = Vec::new();
     let mut total = 0_usize;
     for certificate in CertificateDer::pem_slice_iter(text) {
@@ -241,22 +240,11 @@ fn read_chain(text: &[u8], now: i64) -> Result<(Public, Vec<u8>), Unusable> {
     let (_, parsed) = X509Certificate::from_der(&leaf)
         .map_err(|e| Unusable::certificate(format!("begins with no X.509 certificate: {e}")))?;
     let validity = parsed.validity();
-    if validity.not_after.timestamp() < now {
-        return Err(Unusable::certificate(format!(
-            "has expired on {}: renew it",
-            validity.not_after
-        )));
-    }
-    if validity.not_before.timestamp() > now {
-        return Err(Unusable::certificate(format!(
-            "is valid from {} only: wait, or set the clock right",
-            validity.not_before
-        )));
-    }
     let fingerprint = digest::digest(&digest::SHA256, &leaf);
     let public = Public {
         schemes: Vec::new(),
         names: names(&parsed),
+        not_before: validity.not_before.timestamp(),
         not_after: validity.not_after.timestamp(),
         fingerprint: fingerprint.as_ref().try_into().unwrap_or_default(),
         chain,
@@ -266,7 +254,7 @@ fn read_chain(text: &[u8], now: i64) -> Result<(Public, Vec<u8>), Unusable> {
 }
 
 /// The names a client may ask for; the common name only where there is no alternative name.
-fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+pub fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let alternative = certificate.subject_alternative_name().ok().flatten();
     let mut names: Vec<String> = Vec::new();
     for name in alternative.iter().flat_map(|extension| &extension.value.general_names) {

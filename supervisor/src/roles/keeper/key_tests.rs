@@ -5,11 +5,6 @@ use tempfile::TempDir;
 use super::*;
 use crate::certificate;
 
-/// 2026 or later: the clock of the test, in seconds.
-fn now() -> i64 {
-    time::OffsetDateTime::now_utc().unix_timestamp()
-}
-
 fn made() -> (TempDir, certificate::Created) {
     let directory = tempfile::tempdir().unwrap();
     let names = ["FTP.example".to_string(), "127.0.0.1".to_string()];
@@ -21,8 +16,8 @@ fn open(path: &Path) -> OwnedFd {
     fs::File::open(path).unwrap().into()
 }
 
-fn refused(certificate: &Path, key: &Path, now: i64) -> Unusable {
-    match load(open(certificate), open(key), now) {
+fn refused(certificate: &Path, key: &Path) -> Unusable {
+    match load(open(certificate), open(key)) {
         Err(unusable) => unusable,
         Ok(_) => panic!("{} was loaded", key.display()),
     }
@@ -51,8 +46,7 @@ fn with_openssl(
 #[test]
 fn the_development_certificate_loads_and_signs() {
     let (_directory, created) = made();
-    let (public, key) =
-        load(open(&created.certificate), open(&created.private_key), now()).unwrap();
+    let (public, key) = load(open(&created.certificate), open(&created.private_key)).unwrap();
     assert_eq!(public.names, ["ftp.example", "127.0.0.1"]);
     assert_eq!(public.fingerprint, created.fingerprint);
     assert_eq!(public.schemes, [0x0403]);
@@ -73,7 +67,7 @@ fn keys_in_pkcs8_pkcs1_and_sec1_load() {
     for (arguments, schemes) in forms {
         let directory = tempfile::tempdir().unwrap();
         let (certificate, key) = with_openssl(directory.path(), arguments);
-        let (public, private) = load(open(&certificate), open(&key), now())
+        let (public, private) = load(open(&certificate), open(&key))
             .unwrap_or_else(|unusable| panic!("{arguments:?}: {unusable:?}"));
         assert_eq!(public.schemes.len(), schemes, "{arguments:?}");
         assert_eq!(public.names, ["test"]);
@@ -86,7 +80,7 @@ fn keys_in_pkcs8_pkcs1_and_sec1_load() {
 fn rsa_signs_pkcs1_for_tls12_alone() {
     let directory = tempfile::tempdir().unwrap();
     let (certificate, key) = with_openssl(directory.path(), &["genrsa", "2048"]);
-    let (_, private) = load(open(&certificate), open(&key), now()).unwrap();
+    let (_, private) = load(open(&certificate), open(&key)).unwrap();
     assert!(private.sign(0x0401, false, b"text").is_some());
     assert!(private.sign(0x0401, true, b"text").is_none());
 }
@@ -96,7 +90,7 @@ fn a_short_rsa_key_and_an_unusual_kind_are_refused() {
     for arguments in [&["genrsa", "1024"][..], &["genpkey", "-algorithm", "ed448"]] {
         let directory = tempfile::tempdir().unwrap();
         let (certificate, key) = with_openssl(directory.path(), arguments);
-        let unusable = refused(&certificate, &key, now());
+        let unusable = refused(&certificate, &key);
         assert_eq!(unusable.file, CertificateFile::PrivateKey, "{arguments:?}");
     }
 }
@@ -106,31 +100,38 @@ fn a_key_everybody_may_read_is_refused() {
     let (_directory, created) = made();
     for mode in [0o644, 0o604, 0o620, 0o601] {
         fs::set_permissions(&created.private_key, fs::Permissions::from_mode(mode)).unwrap();
-        let unusable = refused(&created.certificate, &created.private_key, now());
+        let unusable = refused(&created.certificate, &created.private_key);
         assert_eq!(unusable.file, CertificateFile::PrivateKey);
         assert!(unusable.reason.contains(&format!("{mode:04o}")), "{}", unusable.reason);
     }
     fs::set_permissions(&created.private_key, fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(load(open(&created.certificate), open(&created.private_key), now()).is_ok());
+    assert!(load(open(&created.certificate), open(&created.private_key)).is_ok());
 }
 
 #[test]
 fn a_key_of_another_certificate_is_refused() {
     let (_one, first) = made();
     let (_two, second) = made();
-    let unusable = refused(&first.certificate, &second.private_key, now());
+    let unusable = refused(&first.certificate, &second.private_key);
     assert_eq!(unusable.file, CertificateFile::PrivateKey);
     assert!(unusable.reason.contains("does not belong"));
 }
 
 #[test]
-fn a_certificate_is_refused_before_and_after_its_time() {
-    let (_directory, created) = made();
-    let year = 366 * 24 * 3600;
-    for (then, word) in [(now() + year, "expired"), (now() - year, "valid from")] {
-        let unusable = refused(&created.certificate, &created.private_key, then);
-        assert_eq!(unusable.file, CertificateFile::Certificate);
-        assert!(unusable.reason.contains(word), "{}", unusable.reason);
+fn c4_a_certificate_that_has_ended_or_not_begun_is_loaded() {
+    let directory = tempfile::tempdir().unwrap();
+    for (from, to) in [(2020, 2021), (2098, 2099)] {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(to, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        fs::write(place("chain"), params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(place("key"), key.serialize_pem()).unwrap();
+        fs::set_permissions(place("key"), fs::Permissions::from_mode(0o600)).unwrap();
+        let (public, _) = load(open(&place("chain")), open(&place("key"))).unwrap();
+        assert_eq!(public.not_before, params.not_before.unix_timestamp());
+        assert_eq!(public.not_after, params.not_after.unix_timestamp());
     }
 }
 
@@ -140,18 +141,18 @@ fn files_that_are_something_else_are_refused_by_name() {
     let junk = directory.path().join("junk");
     fs::write(&junk, "no PEM").unwrap();
     fs::set_permissions(&junk, fs::Permissions::from_mode(0o600)).unwrap();
-    let as_certificate = refused(&junk, &created.private_key, now());
+    let as_certificate = refused(&junk, &created.private_key);
     assert_eq!(as_certificate.file, CertificateFile::Certificate);
-    let as_key = refused(&created.certificate, &junk, now());
+    let as_key = refused(&created.certificate, &junk);
     assert_eq!(as_key.file, CertificateFile::PrivateKey);
     fs::write(&junk, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n").unwrap();
-    let encrypted = refused(&created.certificate, &junk, now());
+    let encrypted = refused(&created.certificate, &junk);
     assert!(encrypted.reason.contains("passphrase"), "{}", encrypted.reason);
     fs::write(&junk, vec![b'x'; MAX_FILE + 1]).unwrap();
-    let long = refused(&created.certificate, &junk, now());
+    let long = refused(&created.certificate, &junk);
     assert!(long.reason.contains("longer"), "{}", long.reason);
-    let directory = refused(&created.certificate, directory.path(), now());
+    let directory = refused(&created.certificate, directory.path());
     assert!(directory.reason.contains("regular"), "{}", directory.reason);
-    let swapped = refused(&created.private_key, &created.private_key, now());
+    let swapped = refused(&created.private_key, &created.private_key);
     assert_eq!(swapped.file, CertificateFile::Certificate);
 }
