@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::bounded::UserName;
+use crate::bounded::{self, UserName};
 
 /// Number of a session, unique as long as the server runs. Given by the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,6 +25,7 @@ pub struct Identity {
     /// Real, effective and saved group id.
     pub gid: u32,
     /// Supplementary groups, exactly these.
+    #[serde(deserialize_with = "bounded::list::<8192, _, _>")]
     pub groups: Vec<u32>,
 }
 

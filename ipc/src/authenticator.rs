@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{Account, Rights},
-    bounded::{Bytes, Secret, UserName},
+    bounded::{self, Bytes, Secret, UserName},
     channel::Message,
     process::{Confinement, LockdownFailure, SandboxReport},
 };
@@ -25,16 +25,20 @@ pub enum Backend {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthSettings {
     /// Backends in order.
+    #[serde(deserialize_with = "bounded::list::<8, _, _>")]
     pub backends: Vec<Backend>,
     /// The account file.
     pub users_file: PathBuf,
     /// Where used codes and the last good account file are kept.
     pub state_directory: PathBuf,
     /// PAM service name.
+    #[serde(deserialize_with = "bounded::text::<1024, _>")]
     pub pam_service: String,
     /// PAM: groups that may log in; empty: all.
+    #[serde(deserialize_with = "bounded::list::<4096, _, _>")]
     pub allow_groups: Vec<String>,
     /// Users that may not log in.
+    #[serde(deserialize_with = "bounded::list::<4096, _, _>")]
     pub deny_users: Vec<String>,
     /// PAM: smallest uid that may log in.
     pub minimum_uid: u32,
@@ -124,7 +128,7 @@ pub enum AuthenticatorToSupervisor {
     /// It is not, and the authenticator ends.
     Failed(LockdownFailure),
     /// Something an administrator has to repair; the attempt goes on. At most one, before `Verdict`.
-    Warning(String),
+    Warning(#[serde(deserialize_with = "bounded::text::<1024, _>")] String),
     /// What became of the attempt.
     Verdict(Verdict),
 }
@@ -152,12 +156,13 @@ pub enum Verdict {
     /// Refused. The reason is for the log alone, never for the client.
     Refused {
         /// Stable word for the log: `unknown-user`, `wrong-password`, `wrong-code`, `expired`, …
+        #[serde(deserialize_with = "bounded::text::<4096, _>")]
         reason: String,
     },
     /// The password has expired; this text is for the client.
-    Expired(String),
+    Expired(#[serde(deserialize_with = "bounded::text::<1024, _>")] String),
     /// The account demands TLS.
     TlsDemanded,
     /// The backend failed: the account file is damaged, PAM is misconfigured. For the log.
-    Broken(String),
+    Broken(#[serde(deserialize_with = "bounded::text::<1024, _>")] String),
 }

@@ -11,7 +11,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroize;
 
-use crate::{codec, fdpass, last_words::LastWords};
+use crate::{codec, fdpass, last_words::LastWords, share::Rate};
 
 /// First byte of a frame that carries a message.
 const FRAME_MESSAGE: u8 = 0;
@@ -20,6 +20,14 @@ const FRAME_MESSAGE: u8 = 0;
 pub trait Message: Serialize + DeserializeOwned {
     /// The largest encoding the receiver accepts, in bytes. Checked before decoding.
     const MAX_BYTES: usize;
+
+    /// How much work one sender may cause; one that is faster is left unread for a while.
+    const RATE: Rate = Rate::new(1000, 2000);
+
+    /// The work of this message, in units of [`Message::RATE`].
+    fn cost(&self) -> u32 {
+        1
+    }
 
     /// How many descriptors travel with this message.
     fn descriptors(&self) -> RangeInclusive<usize> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{SessionId, TlsDemand},
-    bounded::{Bytes, Secret, UserName},
+    bounded::{self, Bytes, Secret, UserName},
     channel::Message,
     keeper::{KeyId, MAX_CHAIN},
     process::{Confinement, LockdownFailure, SandboxReport},
@@ -31,10 +31,13 @@ pub struct Certificate {
     /// Number of its key.
     pub key: KeyId,
     /// DER, leaf first.
+    #[serde(deserialize_with = "bounded::list::<16, _, _>")]
     pub chain: Vec<Bytes<MAX_CHAIN>>,
     /// Signature schemes of the key, as TLS code points, best first.
+    #[serde(deserialize_with = "bounded::list::<64, _, _>")]
     pub schemes: Vec<u16>,
     /// Names of the leaf, for the choice by SNI.
+    #[serde(deserialize_with = "bounded::list::<1024, _, _>")]
     pub names: Vec<String>,
 }
 
@@ -42,14 +45,17 @@ pub struct Certificate {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GateTls {
     /// Certificates, the default first.
+    #[serde(deserialize_with = "bounded::list::<256, _, _>")]
     pub certificates: Vec<Certificate>,
     /// When TLS is demanded.
     pub demand: TlsDemand,
     /// Whether TLS 1.2 is refused.
     pub only_tls13: bool,
     /// If not empty, a client that sends another SNI is refused.
+    #[serde(deserialize_with = "bounded::list::<1024, _, _>")]
     pub names: Vec<String>,
     /// DER certificates of the authorities for client certificates; empty: none is asked for.
+    #[serde(deserialize_with = "bounded::list::<256, _, _>")]
     pub client_ca: Vec<Bytes<MAX_CHAIN>>,
     /// Whether a client without a certificate is refused.
     pub client_certificate_required: bool,
@@ -59,6 +65,7 @@ pub struct GateTls {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GateSettings {
     /// First line of the greeting.
+    #[serde(deserialize_with = "bounded::text::<4096, _>")]
     pub banner: String,
     /// Seconds without a command.
     pub idle_ctrl_timeout: u64,
@@ -96,6 +103,7 @@ pub enum SupervisorToGate {
     /// End the connection: send the reply line, then close.
     End {
         /// A whole reply line without CR LF, such as `421 The server is going down.`
+        #[serde(deserialize_with = "bounded::text::<1024, _>")]
         reply: String,
     },
 }
@@ -125,7 +133,7 @@ pub enum AuthResult {
     /// same words.
     Refused,
     /// The password has expired: 530 with this text.
-    Expired(String),
+    Expired(#[serde(deserialize_with = "bounded::text::<1024, _>")] String),
     /// The account demands TLS: 530, and say so (the name need not exist).
     TlsDemanded,
     /// I2FTP: the first 16 bytes are right; send the nonce. The supervisor makes it and remembers
@@ -135,7 +143,7 @@ pub enum AuthResult {
         nonce: Bytes<64>,
     },
     /// Too many sessions or attempts, or the server cannot start a session: 421, and close.
-    Unavailable(String),
+    Unavailable(#[serde(deserialize_with = "bounded::text::<1024, _>")] String),
 }
 
 /// What the control connection's protection is when it is handed over.
@@ -146,14 +154,17 @@ pub enum Protection {
     /// TLS: the gate stays as relay.
     Tls {
         /// Resumption entries of this control connection: key and value as rustls stores them.
+        #[serde(deserialize_with = "bounded::list::<128, _, _>")]
         resumption: Vec<(Bytes<64>, Bytes<8192>)>,
         /// Whether PROT P is set (RFC 4217 section 9).
         private_data: bool,
         /// PBSZ was sent.
         pbsz: bool,
         /// `TLSv1_3` or `TLSv1_2`, for the log.
+        #[serde(deserialize_with = "bounded::text::<1024, _>")]
         version: String,
         /// The cipher suite, for the log.
+        #[serde(deserialize_with = "bounded::text::<1024, _>")]
         cipher: String,
     },
 }
@@ -230,9 +241,9 @@ pub enum GateClosed {
     /// Something that is not FTP: an HTTP verb or a handful of unknown commands.
     NotFtp,
     /// A TLS handshake failed, with its cause.
-    Tls(String),
+    Tls(#[serde(deserialize_with = "bounded::text::<1024, _>")] String),
     /// The supervisor said so.
     Ended,
     /// Another failure.
-    Failed(String),
+    Failed(#[serde(deserialize_with = "bounded::text::<1024, _>")] String),
 }

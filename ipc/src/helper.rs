@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::SessionId,
+    bounded,
     channel::Message,
     process::{Confinement, LockdownFailure, SandboxReport},
 };
@@ -86,6 +87,7 @@ pub enum HelperToSupervisor {
         /// The session.
         session: SessionId,
         /// What it did. For the log.
+        #[serde(deserialize_with = "bounded::text::<1024, _>")]
         what: String,
     },
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::SessionId,
-    bounded::Bytes,
+    bounded::{self, Bytes},
     channel::Message,
     process::{Confinement, LockdownFailure, SandboxReport},
 };
@@ -91,10 +91,13 @@ pub enum KeeperToSupervisor {
         /// Number of the key.
         key: KeyId,
         /// The chain in DER, leaf first.
+        #[serde(deserialize_with = "bounded::list::<16, _, _>")]
         chain: Vec<Bytes<MAX_CHAIN>>,
         /// TLS signature schemes the key can make (RFC 8446 section 4.2.3), best first.
+        #[serde(deserialize_with = "bounded::list::<64, _, _>")]
         schemes: Vec<u16>,
         /// DNS names and addresses of the leaf, for the choice by SNI.
+        #[serde(deserialize_with = "bounded::list::<1024, _, _>")]
         names: Vec<String>,
         /// Begin of the leaf's validity, Unix time in seconds.
         not_before: i64,
@@ -111,6 +114,7 @@ pub enum KeeperToSupervisor {
         /// reason.
         file: CertificateFile,
         /// What is wrong with it, and what to do.
+        #[serde(deserialize_with = "bounded::text::<4096, _>")]
         reason: String,
     },
     /// A signing channel asked for what it may not have; the keeper has closed it.
@@ -118,6 +122,7 @@ pub enum KeeperToSupervisor {
         /// Whose channel.
         session: SessionId,
         /// What it did.
+        #[serde(deserialize_with = "bounded::text::<1024, _>")]
         what: String,
     },
 }

@@ -20,7 +20,9 @@ pub mod helper;
 pub mod keeper;
 pub mod last_words;
 pub mod operator;
+pub mod parts;
 pub mod process;
 pub mod session;
+pub mod share;
 
 pub use channel::{Channel, ChannelError, Message, Received};

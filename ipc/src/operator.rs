@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{account::SessionId, channel::Message, process::SandboxReport};
+use crate::{account::SessionId, bounded, channel::Message, process::SandboxReport};
 
 /// Command line → supervisor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub enum Request {
     /// The penalties in force.
     Penalties,
     /// Forget the penalties of an address block, or all.
-    ClearPenalties(Option<String>),
+    ClearPenalties(#[serde(deserialize_with = "bounded::optional_text::<1024, _>")] Option<String>),
     /// The processes of the server, for `policy verify`.
     Processes,
 }
@@ -38,7 +38,7 @@ pub enum KickTarget {
     /// One session.
     Session(SessionId),
     /// All sessions of an account.
-    Account(String),
+    Account(#[serde(deserialize_with = "bounded::text::<1024, _>")] String),
 }
 
 /// Supervisor → command line.
@@ -49,6 +49,7 @@ pub enum Answer {
     /// A part of the session table.
     Sessions {
         /// The rows.
+        #[serde(deserialize_with = "bounded::list::<4096, _, _>")]
         rows: Vec<SessionRow>,
         /// Whether another message follows.
         more: bool,
@@ -56,10 +57,11 @@ pub enum Answer {
     /// Done; how many it concerned.
     Done(u64),
     /// Not done, and why.
-    Refused(String),
+    Refused(#[serde(deserialize_with = "bounded::text::<1024, _>")] String),
     /// A part of the penalties.
     Penalties {
         /// The rows.
+        #[serde(deserialize_with = "bounded::list::<4096, _, _>")]
         rows: Vec<PenaltyRow>,
         /// Whether another message follows.
         more: bool,
@@ -67,6 +69,7 @@ pub enum Answer {
     /// A part of the processes.
     Processes {
         /// The rows.
+        #[serde(deserialize_with = "bounded::list::<4096, _, _>")]
         rows: Vec<ProcessRow>,
         /// Whether another message follows.
         more: bool,
@@ -81,12 +84,14 @@ impl Message for Answer {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Status {
     /// Version of the server.
+    #[serde(deserialize_with = "bounded::text::<1024, _>")]
     pub version: String,
     /// Process id of the supervisor.
     pub pid: u32,
     /// How long it has been running.
     pub uptime: Duration,
     /// Where it listens.
+    #[serde(deserialize_with = "bounded::list::<64, _, _>")]
     pub listening: Vec<String>,
     /// Whether it accepts clients.
     pub draining: bool,
@@ -111,6 +116,7 @@ pub struct Status {
     /// Bytes received from clients since the start.
     pub bytes_uploaded: u64,
     /// The sandbox layers: one line each.
+    #[serde(deserialize_with = "bounded::list::<64, _, _>")]
     pub layers: Vec<String>,
     /// The certificates that new connections are served with, the default first.
     pub certificates: Vec<CertificateRow>,
@@ -141,8 +147,10 @@ pub struct SessionRow {
     /// The client.
     pub client: SocketAddr,
     /// `gate` before login, `session` after.
+    #[serde(deserialize_with = "bounded::text::<1024, _>")]
     pub stage: String,
     /// The account, after login.
+    #[serde(deserialize_with = "bounded::optional_text::<1024, _>")]
     pub account: Option<String>,
     /// Process id of the process that serves it.
     pub pid: u32,
@@ -155,6 +163,7 @@ pub struct SessionRow {
     /// As `downloaded`.
     pub uploaded: u64,
     /// The last transfer or operation.
+    #[serde(deserialize_with = "bounded::text::<1024, _>")]
     pub last: String,
 }
 
@@ -162,12 +171,14 @@ pub struct SessionRow {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PenaltyRow {
     /// The address block.
+    #[serde(deserialize_with = "bounded::text::<1024, _>")]
     pub block: String,
     /// Seconds until it expires.
     pub seconds: u64,
     /// Whether it is above the floor, and so in force.
     pub in_force: bool,
     /// The causes, the last first.
+    #[serde(deserialize_with = "bounded::text::<1024, _>")]
     pub causes: String,
 }
 
@@ -175,6 +186,7 @@ pub struct PenaltyRow {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProcessRow {
     /// Its role.
+    #[serde(deserialize_with = "bounded::text::<1024, _>")]
     pub role: String,
     /// Its process id.
     pub pid: u32,
@@ -185,5 +197,6 @@ pub struct ProcessRow {
     /// What it said it has raised.
     pub report: Option<SandboxReport>,
     /// Policy features in force for it.
+    #[serde(deserialize_with = "bounded::list::<64, _, _>")]
     pub features: Vec<String>,
 }

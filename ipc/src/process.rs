@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::Identity;
+use crate::{account::Identity, bounded};
 
 /// How much Landlock must be there (`[sandbox] landlock`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,7 @@ pub struct SandboxReport {
     /// Landlock ABI in force, 0 when Landlock is off.
     pub landlock_abi: u32,
     /// Landlock rights of this build that the kernel lacks.
+    #[serde(deserialize_with = "bounded::list::<64, _, _>")]
     pub landlock_missing: Vec<String>,
     /// Number of system calls the seccomp filter allows.
     pub system_calls: u32,
@@ -42,7 +43,9 @@ pub struct SandboxReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockdownFailure {
     /// The layer that could not be raised: `landlock`, `seccomp`, `capabilities`, `identity`, …
+    #[serde(deserialize_with = "bounded::text::<1024, _>")]
     pub layer: String,
     /// Why, and what the administrator can do.
+    #[serde(deserialize_with = "bounded::text::<4096, _>")]
     pub reason: String,
 }

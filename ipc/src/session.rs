@@ -9,14 +9,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{Account, Limits, SessionId, Uploads},
-    bounded::{Bytes, Secret},
+    bounded::{self, Bytes, Secret},
     channel::Message,
     gate::{GateTls, Service},
     process::{Confinement, LockdownFailure, SandboxReport},
+    share::Rate,
 };
 
 /// Longest path in a message, in bytes (PATH_MAX).
 pub const MAX_PATH: usize = 4096;
+
+/// Most events in one message.
+pub const MAX_EVENTS: usize = 256;
+/// Longest notice, in bytes.
+pub const MAX_NOTICE: usize = 1024;
 
 /// What a session is told about FTP.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +34,7 @@ pub struct FtpSettings {
     /// IPv4 address PASV announces, when it is not the local one.
     pub passive_address: Option<Ipv4Addr>,
     /// Text of the 230 reply.
+    #[serde(deserialize_with = "bounded::text::<4096, _>")]
     pub welcome: String,
 }
 
@@ -46,6 +53,7 @@ pub struct I2ftpSettings {
     /// The pre-shared key: every packet's header sum needs it.
     pub key: Secret,
     /// `2.2` or `2.1`.
+    #[serde(deserialize_with = "bounded::text::<1024, _>")]
     pub wire_version: String,
     /// Secured mode (obfuscation, not encryption).
     pub secured: bool,
@@ -114,16 +122,18 @@ pub enum SupervisorToSession {
     /// End the session: reply, then close.
     Kick {
         /// A whole reply line without CR LF.
+        #[serde(deserialize_with = "bounded::text::<1024, _>")]
         reply: String,
     },
     /// The server is going down: end the session with this reply as soon as no transfer is under
     /// way. A `Kick` follows when the grace period is over.
     Finish {
         /// A whole reply line without CR LF.
+        #[serde(deserialize_with = "bounded::text::<1024, _>")]
         reply: String,
     },
     /// The answer to `Who`.
-    WhoLines(Vec<String>),
+    WhoLines(#[serde(deserialize_with = "bounded::list::<16384, _, _>")] Vec<String>),
     /// The answer to a ticket call of I2FTP.
     Ticket(TicketAnswer),
 }
@@ -154,7 +164,7 @@ pub enum SessionToSupervisor {
     /// It is not (or the root cannot be opened), and the session ends.
     Failed(LockdownFailure),
     /// What happened, in order. Sent in batches: at the latest when the session goes idle.
-    Events(Vec<Event>),
+    Events(#[serde(deserialize_with = "bounded::list::<MAX_EVENTS, _, _>")] Vec<Event>),
     /// A channel to the helper, please. Answer: `HelperChannel` or `NotAvailable`.
     NeedHelper,
     /// A signing channel, please. Answer: `KeeperChannel` or `NotAvailable`.
@@ -188,6 +198,27 @@ pub enum SessionToSupervisor {
 
 impl Message for SessionToSupervisor {
     const MAX_BYTES: usize = 64 * 1024;
+    /// A line of the log is a unit. The burst is more files than a client moves before it looks up.
+    const RATE: Rate = Rate::new(5_000, 20_000);
+
+    fn cost(&self) -> u32 {
+        /// Answering makes a channel, or walks through the table of sessions.
+        const EXPENSIVE: u32 = 100;
+        match self {
+            SessionToSupervisor::Events(events) => {
+                u32::try_from(events.len()).unwrap_or(u32::MAX).saturating_add(1)
+            }
+            SessionToSupervisor::NeedHelper
+            | SessionToSupervisor::NeedKeeper
+            | SessionToSupervisor::Who => EXPENSIVE,
+            SessionToSupervisor::IssueTicket { .. }
+            | SessionToSupervisor::RedeemTicket { .. }
+            | SessionToSupervisor::CloseTicket { .. }
+            | SessionToSupervisor::Ready(_)
+            | SessionToSupervisor::Failed(_)
+            | SessionToSupervisor::Closed(_) => 1,
+        }
+    }
 }
 
 /// I2FTP: an upload that appears under its path only if it is what the client said it would be.
@@ -244,7 +275,7 @@ pub enum Event {
         done: bool,
     },
     /// A command that was refused for lack of a right, or an odd thing worth a line.
-    Notice(String),
+    Notice(#[serde(deserialize_with = "bounded::text::<MAX_NOTICE, _>")] String),
 }
 
 /// A transfer that ended.
@@ -317,5 +348,5 @@ pub enum SessionClosed {
     /// server to support REIN or not.)
     Reinitialize,
     /// Another failure.
-    Failed(String),
+    Failed(#[serde(deserialize_with = "bounded::text::<1024, _>")] String),
 }

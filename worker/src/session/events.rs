@@ -3,7 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use ipc::session::{Event, SessionToSupervisor};
+use ipc::{
+    bounded,
+    session::{Event, MAX_EVENTS, MAX_NOTICE, SessionToSupervisor},
+};
 
 use super::SupervisorChannel;
 use crate::Fatal;
@@ -12,8 +15,6 @@ use crate::Fatal;
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Bytes that may wait: with one more event of two longest paths they fit into a message.
 const MOST_BYTES: usize = 32 * 1024;
-/// Events that may wait.
-const MOST: usize = 256;
 
 /// The events that were not sent yet.
 #[derive(Debug, Default)]
@@ -28,11 +29,14 @@ impl Events {
     ///
     /// # Errors
     /// When the supervisor is gone.
-    pub fn add(&mut self, event: Event, channel: &SupervisorChannel) -> Result<(), Fatal> {
+    pub fn add(&mut self, mut event: Event, channel: &SupervisorChannel) -> Result<(), Fatal> {
+        if let Event::Notice(text) = &mut event {
+            bounded::cut(text, MAX_NOTICE);
+        }
         self.bytes = self.bytes.saturating_add(size(&event));
         self.waiting.push(event);
         self.since.get_or_insert_with(Instant::now);
-        let small = self.bytes < MOST_BYTES && self.waiting.len() < MOST;
+        let small = self.bytes < MOST_BYTES && self.waiting.len() < MAX_EVENTS;
         if small { Ok(()) } else { self.send(channel) }
     }
 
