@@ -14,8 +14,9 @@ use std::{
 };
 
 use ipc::{
-    Channel,
+    Channel, Message,
     operator::{Answer, Request},
+    parts::parts,
 };
 use nix::{
     sys::socket::{
@@ -25,6 +26,7 @@ use nix::{
     unistd::{Gid, Group, chown},
 };
 use rustix::{io::Errno, net::SocketFlags};
+use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc::UnboundedSender, oneshot};
 
 use crate::{
@@ -35,8 +37,6 @@ use crate::{
 
 /// Operators served at a time.
 const MAX_OPERATORS: usize = 8;
-/// Rows of a table in one message.
-const ROWS_PER_MESSAGE: usize = 100;
 /// How long an operator may stay silent.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -280,17 +280,13 @@ async fn answers(
 }
 
 /// A table in as many messages as it needs, at least one.
-fn in_parts<T>(rows: Vec<T>, message: impl Fn(Vec<T>, bool) -> Answer) -> Vec<Answer> {
+fn in_parts<T: Serialize>(rows: Vec<T>, message: impl Fn(Vec<T>, bool) -> Answer) -> Vec<Answer> {
+    let mut parts = parts(rows, Answer::MAX_BYTES).into_iter().peekable();
     let mut answers = Vec::new();
-    let mut rows = rows.into_iter().peekable();
-    loop {
-        let part: Vec<T> = rows.by_ref().take(ROWS_PER_MESSAGE).collect();
-        let more = rows.peek().is_some();
-        answers.push(message(part, more));
-        if !more {
-            return answers;
-        }
+    while let Some(part) = parts.next() {
+        answers.push(message(part, parts.peek().is_some()));
     }
+    answers
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::{os::fd::AsFd, rc::Rc, time::Duration};
 
 use ipc::{
-    ChannelError,
+    ChannelError, Message,
     account::Account,
     operator::ProcessRow,
+    parts::parts,
     session::{
         Event, FileOperation, SessionClosed, SessionToSupervisor, SupervisorToSession, Transfer,
         TransferKind,
@@ -151,6 +152,8 @@ async fn answer(
     match message {
         SessionToSupervisor::Events(events) => {
             for event in events {
+                // The lines of one message must not be one turn of the loop.
+                tokio::task::consume_budget().await;
                 log_event(connection, account, event);
             }
         }
@@ -182,7 +185,7 @@ async fn answer(
         }
         SessionToSupervisor::Who => {
             let lines = if account.administrator { server.sessions.who() } else { Vec::new() };
-            channel.send(&SupervisorToSession::WhoLines(lines), &[]).await?;
+            channel.send(&SupervisorToSession::WhoLines(first_part(lines)), &[]).await?;
         }
         SessionToSupervisor::IssueTicket { path, upload, size, publish } => {
             let purpose = Purpose { path, upload, size, publish };
@@ -203,6 +206,20 @@ async fn answer(
         }
     }
     Ok(None)
+}
+
+/// As many lines as fit into the answer to `Who`, and a line that says how many do not.
+fn first_part(lines: Vec<String>) -> Vec<String> {
+    /// Room for that last line.
+    const LAST: usize = 100;
+    let all = lines.len();
+    let bytes = SupervisorToSession::MAX_BYTES.saturating_sub(LAST);
+    let mut first = parts(lines, bytes).into_iter().next().unwrap_or_default();
+    let left = all.saturating_sub(first.len());
+    if left > 0 {
+        first.push(format!("and {left} more; `bulkhead sessions` lists them all"));
+    }
+    first
 }
 
 /// Writes one event to the log, with the supervisor's own word on who it was (I8).
@@ -321,5 +338,22 @@ pub struct Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.processes.rows.borrow_mut().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a9_who_is_answered_in_one_message_however_many_there_are() {
+        let lines: Vec<String> =
+            (0..20_000).map(|n| format!("{n} alice from ::1 for 1 s")).collect();
+        let answer = first_part(lines.clone());
+        assert!(answer.last().unwrap().starts_with("and "), "{:?}", answer.last());
+        let mut encoded = Vec::new();
+        ipc::codec::encode(&SupervisorToSession::WhoLines(answer), &mut encoded).unwrap();
+        assert!(encoded.len() < SupervisorToSession::MAX_BYTES, "{}", encoded.len());
+        assert_eq!(first_part(lines[..10].to_vec()), lines[..10]);
     }
 }

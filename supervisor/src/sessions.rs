@@ -15,6 +15,9 @@ use ipc::{
 };
 use tokio::sync::mpsc;
 
+/// Longest text of a row's last operation, in characters.
+const MAX_LAST: usize = 200;
+
 /// What the server wants of one connection.
 #[derive(Debug, Clone)]
 pub enum Order {
@@ -191,7 +194,8 @@ impl Entry {
     }
 
     /// Notes a transfer or operation.
-    pub fn note(&self, downloaded: u64, uploaded: u64, last: String) {
+    pub fn note(&self, downloaded: u64, uploaded: u64, mut last: String) {
+        ipc::bounded::cut_characters(&mut last, MAX_LAST);
         self.edit(|row| {
             row.downloaded = row.downloaded.saturating_add(downloaded);
             row.uploaded = row.uploaded.saturating_add(uploaded);

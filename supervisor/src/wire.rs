@@ -2,12 +2,13 @@
 //! read.
 
 use std::{
+    cell::RefCell,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use ipc::{Channel, ChannelError, Message, Received};
+use ipc::{Channel, ChannelError, Message, Received, share::Share};
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg},
@@ -30,10 +31,11 @@ pub fn on_event_loop<T: AsFd + AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
     AsyncFd::new(owner)
 }
 
-/// A channel on the supervisor's event loop.
+/// A channel on the supervisor's event loop. Its sender has a share of the loop's time.
 #[derive(Debug)]
 pub struct AsyncChannel<S, R> {
     channel: AsyncFd<Channel<S, R>>,
+    share: RefCell<Share>,
 }
 
 impl<S: Message, R: Message> AsyncChannel<S, R> {
@@ -43,7 +45,8 @@ impl<S: Message, R: Message> AsyncChannel<S, R> {
     /// When the event loop takes no more descriptors.
     pub fn new(channel: Channel<S, R>) -> io::Result<Self> {
         fcntl(&channel, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        Ok(AsyncChannel { channel: on_event_loop(channel)? })
+        let share = RefCell::new(Share::new(R::RATE, Instant::now()));
+        Ok(AsyncChannel { channel: on_event_loop(channel)?, share })
     }
 
     /// Sends one message.
@@ -100,13 +103,25 @@ impl<S: Message, R: Message> AsyncChannel<S, R> {
 
     /// Receives one message. Cancelling loses nothing.
     ///
+    /// A sender that has used up its share ([`Message::RATE`]) is left unread for a while. And the
+    /// task gives way to others after some messages: the readiness of a descriptor takes no part in
+    /// tokio's budget, so a sender without pause would never let go of the loop.
+    ///
     /// # Errors
     /// As [`Channel::recv`].
     pub async fn recv(&self) -> Result<Received<R>, ChannelError> {
+        tokio::task::consume_budget().await;
+        let wait = self.share.borrow().wait(Instant::now());
+        if let Some(wait) = wait {
+            tokio::time::sleep(wait).await;
+        }
         loop {
             let mut ready = self.channel.readable().await?;
             match self.channel.get_ref().try_recv()? {
-                Some(received) => return Ok(received),
+                Some(received) => {
+                    self.share.borrow_mut().charge(received.message.cost(), Instant::now());
+                    return Ok(received);
+                }
                 None => ready.clear_ready(),
             }
         }
@@ -116,5 +131,70 @@ impl<S: Message, R: Message> AsyncChannel<S, R> {
 impl<S, R> AsRawFd for AsyncChannel<S, R> {
     fn as_raw_fd(&self) -> i32 {
         self.channel.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ops::RangeInclusive, rc::Rc};
+
+    use ipc::share::Rate;
+    use serde::{Deserialize, Serialize};
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    /// A message whose sender may send ten a second after a burst of ten.
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Slow(u64);
+    impl Message for Slow {
+        const MAX_BYTES: usize = 64;
+        const RATE: Rate = Rate::new(10, 10);
+        fn descriptors(&self) -> RangeInclusive<usize> {
+            0..=0
+        }
+    }
+
+    /// A message whose sender may be as fast as it can.
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Fast(u64);
+    impl Message for Fast {
+        const MAX_BYTES: usize = 64;
+        const RATE: Rate = Rate::new(u32::MAX, u32::MAX);
+    }
+
+    /// A thread that sends without pause until the channel is closed.
+    fn flood<M: Message + 'static>(make: impl Fn(u64) -> M + Send + 'static) -> AsyncChannel<M, M> {
+        let (ours, theirs) = Channel::<M, M>::pair().unwrap();
+        std::thread::spawn(move || (0..).try_for_each(|n| theirs.send(&make(n), &[])));
+        AsyncChannel::new(ours).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a1_a_sender_beyond_its_share_is_left_unread_and_not_refused() {
+        let channel = flood(Slow);
+        let mut received = 0;
+        let reading = async {
+            loop {
+                channel.recv().await.unwrap();
+                received += 1;
+            }
+        };
+        tokio::time::timeout(Duration::from_millis(500), reading).await.unwrap_err();
+        assert!((11..=16).contains(&received), "{received} in half a second");
+    }
+
+    #[tokio::test]
+    async fn a1_a_sender_without_pause_does_not_keep_the_loop() {
+        let tasks = LocalSet::new();
+        let channel = Rc::new(flood(Fast));
+        tasks.spawn_local(async move { while channel.recv().await.is_ok() {} });
+        let other = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let passed = tokio::time::timeout(Duration::from_secs(5), tasks.run_until(other)).await;
+        assert!(passed.is_ok(), "the loop serves nobody but the sender");
     }
 }

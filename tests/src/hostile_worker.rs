@@ -24,7 +24,8 @@ use ipc::{
     gate::{AuthResult, GateClosed, GateToSupervisor, Protection, SupervisorToGate},
     process::{LockdownFailure, SandboxReport},
     session::{
-        Event, SessionClosed, SessionToSupervisor, SupervisorToSession, Transfer, TransferKind,
+        Event, MAX_EVENTS, SessionClosed, SessionToSupervisor, SupervisorToSession, Transfer,
+        TransferKind,
     },
 };
 
@@ -76,6 +77,11 @@ pub const SESSION_DEEDS: [&str; 10] = [
     "close-ticket",
     "closed",
 ];
+
+/// The messages that a session can send without pause, by the names of the deeds that do. The first
+/// one breaks the bound of its message; the others are only fast.
+pub const FLOODS: [&str; 5] =
+    ["flood-oversize", "flood-events", "flood-notice", "flood-who", "flood-need-helper"];
 
 /// Whether this program was put in the place of the worker.
 pub fn is_cast() -> bool {
@@ -218,7 +224,29 @@ fn play_session(moment: &str, deed: &str) -> ! {
     do_session(&channel, deed)
 }
 
+/// Sends one message without pause, as fast as the supervisor takes it. Never ends by itself.
+fn flood(channel: &Session, deed: &str) -> ! {
+    let notices = |count| SessionToSupervisor::Events(vec![Event::Notice("x".into()); count]);
+    let message = match deed {
+        "flood-oversize" => notices(21_000),
+        "flood-events" => notices(MAX_EVENTS),
+        "flood-notice" => notices(1),
+        "flood-who" => SessionToSupervisor::Who,
+        "flood-need-helper" => SessionToSupervisor::NeedHelper,
+        unknown => panic!("no such flood: {unknown}"),
+    };
+    let frame = message_frame(&message);
+    loop {
+        // What the supervisor answers is thrown away, so that it has no reason to stop.
+        fdpass::send(channel.as_fd(), &frame, &[], false).ok();
+        while channel.try_recv().is_ok_and(|received| received.is_some()) {}
+    }
+}
+
 fn do_session(channel: &Session, deed: &str) -> ! {
+    if FLOODS.contains(&deed) {
+        flood(channel, deed);
+    }
     let path = || Bytes::try_from(b"a\nforged event=login".to_vec()).unwrap();
     let message = match deed {
         "ready" => SessionToSupervisor::Ready(report()),

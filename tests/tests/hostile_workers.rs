@@ -41,7 +41,8 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
-fn hostile_server() -> Server {
+/// A server whose worker is hostile as [`set`] says.
+pub fn hostile_server() -> Server {
     let mut server = Server::new();
     server.binaries = hostile_worker::stage_set(server.path("dist"), &server.binaries);
     // No gate is kept ready: each scenario takes effect with the next client.
@@ -86,12 +87,13 @@ fn all_of(stage: &str, moment: &str, deeds: &[&str], allowed: &[&str]) {
     assert_no_forged_line(&server);
 }
 
-fn set(server: &Server, scenario: &str) {
+/// Says what the next worker does; nothing: it is honest.
+pub fn set(server: &Server, scenario: &str) {
     fs::write(server.binaries.join(SCENARIO), scenario).unwrap();
 }
 
 /// A client that comes as far as the hostile process lets it.
-fn meet(server: &Server, stage: &str) -> ControlConnection {
+pub fn meet(server: &Server, stage: &str) -> ControlConnection {
     let mut control = ControlConnection::connect(server.address());
     if stage == "session" {
         control.expect(220);

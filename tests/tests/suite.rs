@@ -6,6 +6,7 @@ mod binaries;
 mod clients;
 mod commands;
 mod example_configuration;
+mod fairness;
 mod first_light;
 mod ftps_attacks;
 mod ftps_clients;
@@ -53,6 +54,7 @@ fn main() {
         clients::tests(),
         commands::tests(),
         example_configuration::tests(),
+        fairness::tests(),
         first_light::tests(),
         hardened_hosts::tests(),
         ftps_attacks::tests(),
