@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    children::Children,
     config::Config,
     fips, helper, keeper,
     listen::{self, Listener},
@@ -55,6 +56,7 @@ fn start(config: Config, hooks: Hooks) -> Result<(), String> {
         .build()
         .map_err(|e| format!("the event loop cannot be started: {e}"))?;
     let programs = Programs::open(hooks.helper_socket.clone())?;
+    let children = Children::new().map_err(|e| format!("/dev/null cannot be opened: {e}"))?;
     let privileged = nix::unistd::geteuid().is_root();
     let adopted = adopt_listeners(&config)?;
     let control = operator::open(&config)?;
@@ -62,7 +64,7 @@ fn start(config: Config, hooks: Hooks) -> Result<(), String> {
     raise_locked_memory_limit();
     let _locked_down = lock_down(&config)?;
     LocalSet::new().block_on(&runtime, async {
-        let server = Server::new(config, programs, privileged);
+        let server = Server::new(config, programs, children, privileged);
         serve(server, adopted, control, hooks).await
     })
 }
@@ -169,7 +171,6 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     reload: Signal,
-    child: Signal,
 }
 
 impl Signals {
@@ -179,7 +180,6 @@ impl Signals {
             terminate: catch(SignalKind::terminate())?,
             interrupt: catch(SignalKind::interrupt())?,
             reload: catch(SignalKind::hangup())?,
-            child: catch(SignalKind::child())?,
         })
     }
 }
@@ -193,7 +193,7 @@ async fn serve(
     let signals = Signals::catch()?;
     let notifier = Notifier::from_environment();
     let source = hooks.source.take();
-    tokio::task::spawn_local(reap(Rc::clone(&server), signals.child));
+    tokio::task::spawn_local(sweep_pool(Rc::clone(&server)));
     listeners.extend(start_helper(&server, &listeners).await?);
     warn_of_bare_i2ftp(&listeners);
     start_processes(&server).await?;
@@ -278,11 +278,10 @@ async fn start_processes(server: &Rc<Server>) -> Result<(), String> {
     Ok(())
 }
 
-async fn reap(server: Rc<Server>, mut child: Signal) {
-    while child.recv().await.is_some() {
-        server.children.reap();
-        // The ends are told through channels; let their receivers run before the pool is swept.
-        tokio::task::yield_now().await;
+/// Replaces gates that die while they wait.
+async fn sweep_pool(server: Rc<Server>) {
+    loop {
+        server.children.one_has_ended().await;
         server.pool.sweep(&server);
     }
 }

@@ -92,7 +92,12 @@ pub struct Server {
 
 impl Server {
     /// A server that has started nothing yet.
-    pub fn new(config: Config, programs: Programs, privileged: bool) -> Rc<Server> {
+    pub fn new(
+        config: Config,
+        programs: Programs,
+        children: Rc<Children>,
+        privileged: bool,
+    ) -> Rc<Server> {
         Rc::new(Server {
             authenticators: Turnstile::new(
                 config.attempts.max_authenticators,
@@ -104,7 +109,7 @@ impl Server {
             config: RefCell::new(Rc::new(config)),
             privileged,
             programs,
-            children: Rc::default(),
+            children,
             census: Rc::default(),
             i2ftp_strangers: Rc::default(),
             pool: Pool::default(),
@@ -266,7 +271,10 @@ impl Server {
             how = %ended,
             what,
         );
-        self.penalise(connection.client.ip(), Cause::Violation);
+        // What an administrator or the kernel kills for lack of memory is nobody's fault.
+        if error.is_violation() || ended.is_own_doing() {
+            self.penalise(connection.client.ip(), Cause::Violation);
+        }
     }
 
     /// Makes a ticket of I2FTP.
