@@ -5,4 +5,5 @@ pub mod environment;
 pub mod harness;
 pub mod hostile_worker;
 pub mod incomplete_session;
+pub mod other_host;
 pub mod reduced_policy;

@@ -73,18 +73,6 @@ impl Embedded {
     }
 }
 
-/// Makes a program read the clock by the system call, as on a host whose clock the kernel's vDSO
-/// cannot read: it looks for the vDSO's function under a name that is not there.
-pub fn without_vdso_clock(program: &Path) {
-    let mut contents = fs::read(program).unwrap();
-    let found: Vec<usize> = places(&contents, b"__vdso_clock_gettime").collect();
-    assert!(!found.is_empty(), "{} does not look for the vDSO", program.display());
-    for place in found {
-        contents[place..place + 6].copy_from_slice(b"__none");
-    }
-    fs::write(program, contents).unwrap();
-}
-
 fn encoded(policy: &Policy) -> Vec<u8> {
     let mut bytes = Vec::new();
     ipc::codec::encode(policy, &mut bytes).unwrap();

@@ -13,7 +13,8 @@ use std::{
 use bulkhead_tests::{
     environment,
     harness::{ControlConnection, Server, has_ipv6, is_root, needs_ipv6, patterned, test},
-    reduced_policy::{Embedded, without_vdso_clock},
+    other_host::{self, OtherHost},
+    reduced_policy::Embedded,
 };
 use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
@@ -25,8 +26,15 @@ const ROLES: [Role; 6] =
 
 pub fn tests() -> Vec<Trial> {
     let missing = Some("curl").filter(|program| !installed(program));
-    let trials: [(&str, fn()); 7] = [
-        ("redundancy::with_every_rule_nothing_is_stopped", nothing_is_stopped),
+    let trials: [(&str, fn()); 9] = [
+        ("redundancy::with_every_rule_nothing_is_stopped", || nothing_is_stopped(None)),
+        ("redundancy::h3_without_the_vdso_nothing_is_stopped", || {
+            nothing_is_stopped(Some(OtherHost::WithoutVdso));
+        }),
+        (
+            "redundancy::h2_where_no_authenticator_can_start_nothing_is_served",
+            nothing_is_served_without_authenticators,
+        ),
         ("redundancy::each_rule_of_the_keeper_is_needed", || all_needed(Role::Keeper)),
         ("redundancy::each_rule_of_the_authenticator_is_needed", || {
             all_needed(Role::Authenticator);
@@ -42,6 +50,7 @@ pub fn tests() -> Vec<Trial> {
         .map(|(name, run)| match missing {
             _ if !is_root() => skipped(test(name, run), "skipped: needs root"),
             Some(program) => skipped(test(name, run), &format!("skipped: needs {program}")),
+            None if name.contains("vdso") => other_host::trial(test(name, run)),
             // It opens sockets of both families.
             None if name.contains("helper") => needs_ipv6(test(name, run)),
             None => test(name, run),
@@ -55,7 +64,7 @@ fn installed(program: &str) -> bool {
 }
 
 /// Rules whose call this test cannot bring about, and why they stay.
-const RESERVE: [(Role, &str, &str); 14] = [
+const RESERVE: [(Role, &str, &str); 13] = [
     (Role::Gate, "getrandom", "seeds its generator again where the processor has no RDRAND"),
     (Role::Authenticator, "exit_group", "nobody asks how it ends once it has given its verdict"),
     (
@@ -68,7 +77,6 @@ const RESERVE: [(Role, &str, &str); 14] = [
     (Role::Keeper, "munmap", "as brk"),
     (Role::Keeper, "exit_group", "how it ended shows only when it dies while it serves"),
     (Role::Keeper, "getrandom", "seeds its generator again after some 4000 signatures"),
-    (Role::Keeper, "clock_gettime", "as in other roles, on hosts whose clock the vDSO cannot read"),
     (
         Role::Relay,
         "brk",
@@ -298,12 +306,26 @@ fn wait_for(patience: Duration, mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn nothing_is_stopped() {
+fn nothing_is_stopped(host: Option<OtherHost>) {
     let mut server = prepared();
+    server.under = host.map_or(Vec::new(), |host| host.under(server.scratch.path()));
     server.launch();
     server.account("alice").put("file", &patterned(3 << 20));
     let (failed, signs) = run(&server, 0);
     assert!(failed.is_empty() && signs.is_empty(), "{failed:?} {signs:?}");
+}
+
+/// The authenticator cannot say that it is ready, as one that cannot raise a layer.
+fn nothing_is_served_without_authenticators() {
+    let mut server = prepared();
+    let embedded = Embedded::find(&server.binaries, Role::Authenticator);
+    let ready = embedded.policy().syscalls.iter().position(|rule| rule.name == "sendmsg");
+    let place = server.path("reduced");
+    embedded.without(&[ready.unwrap()], &place);
+    server.binaries = place;
+    assert!(server.try_launch().is_err(), "it serves, and nobody can log in");
+    let said = fs::read_to_string(server.path("stderr")).unwrap();
+    assert!(said.contains("not serving: the authenticator could not be started"), "{said}");
 }
 
 fn all_needed(role: Role) {
@@ -405,10 +427,12 @@ fn without(server: &mut Server, embedded: &Embedded, rules: &[usize]) -> Vec<Str
                 environment::set(&place, embedded.program(), variables);
             }
         }
-        if name == "clock_gettime" {
-            without_vdso_clock(&place.join(embedded.program()));
-        }
     }
+    // With the vDSO, nobody needs the call.
+    server.under = match name {
+        "clock_gettime" => OtherHost::WithoutVdso.under(&place),
+        _ => Vec::new(),
+    };
     server.account("alice").put("file", &patterned(3 << 20));
     let from = log_length(server);
     server.binaries.clone_from(&place);

@@ -35,7 +35,7 @@ mod transfers;
 mod trying;
 mod unit;
 
-use bulkhead_tests::{environment, hostile_worker};
+use bulkhead_tests::{environment, hostile_worker, other_host};
 use libtest_mimic::Arguments;
 
 fn main() {
@@ -45,6 +45,9 @@ fn main() {
     }
     if hostile_worker::is_cast() {
         hostile_worker::play();
+    }
+    if other_host::is_cast() {
+        other_host::play();
     }
     let arguments = Arguments::from_args();
     let tests = [

@@ -37,7 +37,7 @@ pub fn read_only_features() -> Features {
 pub fn goal(role: Role, features: Features) -> Option<usize> {
     match role {
         Role::Gate => Some(16),
-        Role::Relay => Some(10),
+        Role::Relay => Some(11),
         Role::Keeper => Some(12),
         Role::Helper => Some(18),
         Role::Session if features == read_only_features() => Some(28),
