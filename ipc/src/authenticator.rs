@@ -118,6 +118,9 @@ pub enum Attempt {
         /// The answer.
         proof: Bytes<64>,
     },
+    /// Nobody's: the supervisor asks at its start whether an authenticator can lock itself down on
+    /// this host. It ends after `Ready`, without a verdict.
+    Rehearsal,
 }
 
 /// Authenticator → supervisor.

@@ -27,7 +27,8 @@ pub struct Confinement {
 /// What a child has raised, as the child says; `bulkhead policy verify` compares it with /proc.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxReport {
-    /// Landlock ABI in force, 0 when Landlock is off.
+    /// Landlock ABI in force; 0 when Landlock is off, or the kernel has nothing of what the role's
+    /// policy takes away.
     pub landlock_abi: u32,
     /// Landlock rights of this build that the kernel lacks.
     #[serde(deserialize_with = "bounded::list::<64, _, _>")]

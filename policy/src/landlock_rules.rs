@@ -70,6 +70,29 @@ impl Probe {
     pub fn any(&self) -> bool {
         self.rights.iter().any(|(_, there)| *there)
     }
+
+    /// What a policy takes away and this kernel can take away.
+    fn asked(&self, policy: &Landlock) -> Asked {
+        Asked {
+            files: if policy.files.is { self.files } else { BitFlags::EMPTY },
+            network: if policy.network.is { self.network } else { BitFlags::EMPTY },
+            scopes: if policy.scopes.is { self.scopes } else { BitFlags::EMPTY },
+        }
+    }
+
+    /// Whether this kernel has anything of what a policy takes away. A policy that asks for scopes
+    /// alone gets nothing from a kernel before 6.12, and its processes report no Landlock.
+    pub fn has_any_of(&self, policy: &Landlock) -> bool {
+        self.asked(policy) != Asked::default()
+    }
+}
+
+/// The rights that one ruleset takes away. The kernel refuses a ruleset that takes nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Asked {
+    files: BitFlags<AccessFs>,
+    network: BitFlags<AccessNet>,
+    scopes: BitFlags<Scope>,
 }
 
 /// Tries every right. The number of the ABI is no proof: some kernels report one and lack a right
@@ -126,7 +149,7 @@ fn hard() -> Ruleset {
 /// What was raised of Landlock.
 #[derive(Debug, Default)]
 pub struct Raised {
-    /// The ABI in force, 0 without Landlock.
+    /// The ABI in force; 0 without Landlock, and where the kernel has nothing of what is asked.
     pub abi: u32,
     /// Rights this build knows and the kernel lacks.
     pub missing: Vec<String>,
@@ -164,7 +187,11 @@ pub fn raise(
             ),
         ));
     }
-    let abi = enforce(policy, features, &found, root)
+    let asked = found.asked(policy);
+    if asked == Asked::default() {
+        return Ok(Raised { abi: 0, missing });
+    }
+    let abi = enforce(policy, features, asked, root)
         .map_err(|e| failure("landlock", format!("the rules cannot be put up: {e}")))?;
     Ok(Raised { abi, missing })
 }
@@ -172,20 +199,20 @@ pub fn raise(
 fn enforce(
     policy: &Landlock,
     features: Features,
-    found: &Probe,
+    asked: Asked,
     root: Option<BorrowedFd<'_>>,
 ) -> Result<u32, String> {
     let text = |e: landlock::RulesetError| e.to_string();
     // Only what was found is asked for, so each request is a hard one: nothing is dropped silently.
     let mut ruleset = hard();
-    if policy.files.is && !found.files.is_empty() {
-        ruleset = ruleset.handle_access(found.files).map_err(text)?;
+    if !asked.files.is_empty() {
+        ruleset = ruleset.handle_access(asked.files).map_err(text)?;
     }
-    if policy.network.is && !found.network.is_empty() {
-        ruleset = ruleset.handle_access(found.network).map_err(text)?;
+    if !asked.network.is_empty() {
+        ruleset = ruleset.handle_access(asked.network).map_err(text)?;
     }
-    if policy.scopes.is && !found.scopes.is_empty() {
-        ruleset = ruleset.scope(found.scopes).map_err(text)?;
+    if !asked.scopes.is_empty() {
+        ruleset = ruleset.scope(asked.scopes).map_err(text)?;
     }
     let mut created = ruleset.create().map_err(text)?;
     let remaining = policy
@@ -194,7 +221,7 @@ fn enforce(
         .filter(|allowed| allowed.applies(features))
         .filter_map(|allowed| file_right(&allowed.right))
         .fold(BitFlags::<AccessFs>::EMPTY, |all, right| all | right)
-        & found.files;
+        & asked.files;
     if let Some(root) = root
         && !remaining.is_empty()
     {
@@ -206,5 +233,31 @@ fn enforce(
             Ok(kernel_abi.and_then(|abi| abi.try_into().ok()).unwrap_or(effective_abi as u32))
         }
         (enforced, _) => Err(format!("the kernel enforced them only in part ({enforced:?})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Role, policy_of};
+
+    /// A kernel before 6.12: rights on files, and no scope.
+    fn before_scopes() -> Probe {
+        Probe { files: AccessFs::ReadFile.into(), ..Probe::default() }
+    }
+
+    #[test]
+    fn h2_a_policy_of_scopes_alone_asks_nothing_of_a_kernel_without_them() {
+        let pam = policy_of(Role::PamAuthenticator).unwrap().landlock;
+        assert!(!before_scopes().has_any_of(&pam));
+        assert!(Probe { scopes: Scope::Signal.into(), ..Probe::default() }.has_any_of(&pam));
+    }
+
+    #[test]
+    fn h2_every_other_policy_gets_what_such_a_kernel_has() {
+        for role in Role::ALL {
+            let landlock = policy_of(role).unwrap().landlock;
+            assert_eq!(before_scopes().has_any_of(&landlock), landlock.files.is, "{role}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use ipc::{
     ChannelError,
     authenticator::{Attempt, AuthenticatorToSupervisor, SupervisorToAuthenticator, Verdict},
     bounded::UserName,
+    process::{Confinement, SandboxReport},
 };
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -15,7 +16,9 @@ use crate::{
     account,
     boot::{Beginner, BootError, Booted, boot},
     children::Child,
+    config::Config,
     server::Server,
+    wire::AsyncChannel,
 };
 
 /// Why an attempt got no verdict.
@@ -54,33 +57,12 @@ pub async fn judge(
     attempt: Attempt,
 ) -> Result<Verdict, AttemptError> {
     let mut turn = server.authenticators.enter().await.ok_or(AttemptError::Crowded)?;
-    let beginner = Beginner {
-        role: "authenticator",
-        program: &server.programs.own,
-        title: "bulkhead",
-        arguments: &["authenticator"],
-    };
-    let first = SupervisorToAuthenticator::Attempt {
-        confinement: server.authenticator_confinement(),
-        settings: server.config().auth.clone(),
-        client,
-        tls,
-        attempt,
-    };
-    let Booted { mut child, channel, answer } = boot(&server.children, beginner, first).await?;
+    let config = server.config();
+    let Started { mut child, channel, .. } = start(server, &config, client, tls, attempt).await?;
     let pid = child.pid();
     let no_verdict = |reason: String| Err(AttemptError::NoVerdict { pid, reason });
-    match answer {
-        AuthenticatorToSupervisor::Ready(_) => {}
-        AuthenticatorToSupervisor::Failed(failure) => {
-            return Err(BootError::Lockdown { role: "authenticator", failure }.into());
-        }
-        AuthenticatorToSupervisor::Verdict(_) | AuthenticatorToSupervisor::Warning(_) => {
-            return no_verdict("it spoke out of turn".into());
-        }
-    }
     // An attempt that takes longer has failed: a PAM module hangs.
-    let patience = Duration::from_secs(server.config().attempts.timeout);
+    let patience = Duration::from_secs(config.attempts.timeout);
     let judging = async {
         let received = channel.recv().await?;
         match &received.message {
@@ -109,6 +91,62 @@ pub async fn judge(
     let patience = if verdict.is_ok() { Duration::from_secs(2) } else { Duration::ZERO };
     tokio::task::spawn_local(async move { child.wait_or_kill(patience).await });
     verdict
+}
+
+/// Tries whether an authenticator can lock itself down as this configuration wants it: a server that
+/// could let nobody in does not begin to serve. Gives what it has raised.
+///
+/// # Errors
+/// Names the layer that cannot be raised, and what the administrator can do.
+pub async fn rehearse(server: &Rc<Server>, config: &Config) -> Result<SandboxReport, AttemptError> {
+    let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+    let started = start(server, config, nobody, false, Attempt::Rehearsal).await?;
+    let Started { mut child, channel, report } = started;
+    drop(channel);
+    // It ends by itself.
+    tokio::task::spawn_local(async move { child.wait_or_kill(Duration::from_secs(2)).await });
+    Ok(report)
+}
+
+/// An authenticator that has locked itself down.
+struct Started {
+    child: Child,
+    channel: AsyncChannel<SupervisorToAuthenticator, AuthenticatorToSupervisor>,
+    report: SandboxReport,
+}
+
+async fn start(
+    server: &Rc<Server>,
+    config: &Config,
+    client: IpAddr,
+    tls: bool,
+    attempt: Attempt,
+) -> Result<Started, AttemptError> {
+    let beginner = Beginner {
+        role: "authenticator",
+        program: &server.programs.own,
+        title: "bulkhead",
+        arguments: &["authenticator"],
+    };
+    let first = SupervisorToAuthenticator::Attempt {
+        // It keeps the supervisor's identity: it reads the account store.
+        confinement: Confinement { identity: None, landlock: config.landlock },
+        settings: config.auth.clone(),
+        client,
+        tls,
+        attempt,
+    };
+    let Booted { child, channel, answer } = boot(&server.children, beginner, first).await?;
+    match answer {
+        AuthenticatorToSupervisor::Ready(report) => Ok(Started { child, channel, report }),
+        AuthenticatorToSupervisor::Failed(failure) => {
+            Err(BootError::Lockdown { role: "authenticator", failure }.into())
+        }
+        AuthenticatorToSupervisor::Verdict(_) | AuthenticatorToSupervisor::Warning(_) => {
+            let reason = "it spoke out of turn".into();
+            Err(AttemptError::NoVerdict { pid: child.pid(), reason })
+        }
+    }
 }
 
 /// An authenticator whose channel has broken: a line in the log that says which and how it ended,

@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     fips, helper, keeper,
     listen::{self, Listener},
+    login,
     notify::Notifier,
     operator, pool,
     programs::Programs,
@@ -266,12 +267,15 @@ async fn start_helper(server: &Rc<Server>, adopted: &[Listener]) -> Result<Vec<L
     Ok(opened)
 }
 
-/// Keeper and one gate must be ready before anybody is served, as the helper is by now (I11).
+/// Keeper, an authenticator and one gate must have got ready before anybody is served, as the helper
+/// has by now (I11).
 async fn start_processes(server: &Rc<Server>) -> Result<(), String> {
     let config = server.config();
     if config.tls.is_some() {
         keeper::prepare(server, &config).await.map_err(|e| e.to_string())?.install(server);
     }
+    let report = login::rehearse(server, &server.config()).await.map_err(|e| e.to_string())?;
+    server.set_authenticator(report);
     let gate = pool::start(server).await.map_err(|e| e.to_string())?;
     server.pool.put(gate);
     server.pool.refill(server);

@@ -15,7 +15,7 @@ use ipc::{
     account::{Account, Identity, SessionId},
     gate::{GateSettings, GateTls},
     operator::KickTarget,
-    process::Confinement,
+    process::{Confinement, SandboxReport},
     session::{SessionTls, TicketAnswer},
 };
 
@@ -88,6 +88,8 @@ pub struct Server {
     next_session: Cell<u64>,
     started: Instant,
     listening: RefCell<Vec<String>>,
+    /// What an authenticator raised when one was tried.
+    authenticator: RefCell<Option<SandboxReport>>,
 }
 
 impl Server {
@@ -124,6 +126,7 @@ impl Server {
             next_session: Cell::new(1),
             started: Instant::now(),
             listening: RefCell::default(),
+            authenticator: RefCell::default(),
         })
     }
 
@@ -186,11 +189,6 @@ impl Server {
             identity: self.privileged.then(|| identity.clone()),
             landlock: self.config().landlock,
         }
-    }
-
-    /// The authenticator keeps the supervisor's identity: it reads the account store.
-    pub fn authenticator_confinement(&self) -> Confinement {
-        Confinement { identity: None, landlock: self.config().landlock }
     }
 
     /// What every gate is told.
@@ -296,6 +294,11 @@ impl Server {
     /// Closes a ticket.
     pub fn close_ticket(&self, account: &Account, id: [u8; 16]) -> TicketAnswer {
         self.tickets.borrow_mut().close(account.name.as_str(), id, Instant::now())
+    }
+
+    /// Notes what an authenticator has raised.
+    pub fn set_authenticator(&self, report: SandboxReport) {
+        *self.authenticator.borrow_mut() = Some(report);
     }
 
     /// Notes where the server listens.

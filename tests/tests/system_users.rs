@@ -10,7 +10,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use bulkhead_tests::harness::{Process, Server, eventually, is_root, needs_program, needs_root};
+use bulkhead_tests::{
+    harness::{Process, Server, eventually, is_root, needs_program, needs_root},
+    other_host::{self, OtherHost},
+};
 use libtest_mimic::Trial;
 use nix::{
     sys::signal::{Signal, kill},
@@ -28,6 +31,7 @@ pub fn tests() -> Vec<Trial> {
         needs_root(RULES, || in_namespace(RULES, rules)),
         needs_root(HANGING, || in_namespace(HANGING, hanging)),
         needs_root(SESSIONS, || in_namespace(SESSIONS, sessions)),
+        other_host::trial(needs_root(OLD_KERNEL, || in_namespace(OLD_KERNEL, old_kernel))),
     ]
 }
 
@@ -35,6 +39,7 @@ const IDENTITIES: &str = "system_users::curl_and_lftp_sessions_have_exactly_the_
 const RULES: &str = "system_users::wrong_expired_and_forbidden_users_are_told_what_they_may_know";
 const HANGING: &str = "system_users::a_module_that_hangs_holds_up_nobody_else";
 const SESSIONS: &str = "system_users::pam_sessions_end_with_their_client_and_with_the_server";
+const OLD_KERNEL: &str = "system_users::h2_file_and_pam_accounts_log_in_on_a_kernel_without_scopes";
 /// Set in the copy of this program that runs in the namespace.
 const INSIDE: &str = "BULKHEAD_TEST_INSIDE";
 
@@ -307,6 +312,44 @@ fn rules() {
     control.command("PASS password", 230);
     control.command("TYPE I", 200);
     assert_eq!(control.download("RETR file"), b"at home");
+}
+
+/// Linux 6.1 has ABI 2 of Landlock, as in Debian 12. What it has nothing of is left out, and told by
+/// `check`, `status` and `policy verify` alike.
+fn old_kernel() {
+    let users = Users::new();
+    users.add("sha", 4811, SHA512, NO_AGES, &[]);
+    let mut server = server().with_account("alice", &[]);
+    server.under = OtherHost::WithLandlock(2).under(server.scratch.path());
+    server.launch();
+    let alice = server.account("alice").password.clone();
+    for (name, password) in [("alice", alice.as_str()), ("sha", "password")] {
+        let mut control = server.connect();
+        control.command(&format!("USER {name}"), 331);
+        control.command(&format!("PASS {password}"), 230);
+        control.command("QUIT", 221);
+    }
+    assert_eq!(server.events("login-impossible"), Vec::<serde_json::Value>::new());
+    let layers = server.status()["layers"].to_string();
+    assert!(layers.contains("ABI 2, without truncate"), "{layers}");
+    assert!(layers.contains("nothing holds PAM's modules"), "{layers}");
+    let on_that_kernel = |arguments: &[&str]| {
+        let (first, words) = server.under.split_first().unwrap();
+        let mut command = Command::new(first);
+        command.args(words).arg(server.binaries.join("bulkhead"));
+        command.arg("--config").arg(server.path("bulkhead.toml")).args(arguments);
+        String::from_utf8(command.stdin(Stdio::null()).output().unwrap().stdout).unwrap()
+    };
+    let verified = on_that_kernel(&["policy", "verify"]);
+    let flaws: Vec<&str> = verified.lines().filter(|line| line.contains(" layer ")).collect();
+    // The processes of the running server are traced, which is what makes the other kernel.
+    let live = verified.lines().filter(|line| line.contains(" pid ")).count();
+    assert!(live > 2 && flaws.len() == live, "{verified}");
+    assert!(flaws.iter().all(|flaw| flaw.contains("TracerPid")), "{verified}");
+    for command in [["check"].as_slice(), &["policy", "check"]] {
+        let said = on_that_kernel(command);
+        assert!(said.contains("scope_signal") && said.contains("with PAM"), "{said}");
+    }
 }
 
 /// The script hangs for one user; more of him try than may be judged at a time.

@@ -56,6 +56,8 @@ pub fn judge(circumstances: &Circumstances<'_>, attempt: &Attempt) -> Verdict {
         Attempt::I2ftpProof { psk, nonce, proof } => {
             circumstances.i2ftp_proof(psk, nonce.as_slice(), proof.as_slice())
         }
+        // It ends before anything is judged.
+        Attempt::Rehearsal => Err(refused("rehearsal")),
     };
     judged.unwrap_or_else(|verdict| verdict)
 }

@@ -15,7 +15,9 @@ use std::{
 
 use ipc::{
     Channel, ChannelError,
-    authenticator::{AuthenticatorToSupervisor, Backend, SupervisorToAuthenticator, Verdict},
+    authenticator::{
+        Attempt, AuthenticatorToSupervisor, Backend, SupervisorToAuthenticator, Verdict,
+    },
     fdpass, last_words,
 };
 use policy::{Features, Role};
@@ -62,6 +64,9 @@ fn serve() -> Result<(), ChannelError> {
         }
     };
     supervisor.send(&AuthenticatorToSupervisor::Ready(locked.report().clone()), &[])?;
+    if matches!(attempt, Attempt::Rehearsal) {
+        return Ok(());
+    }
     let now = OffsetDateTime::now_utc();
     // A warning that cannot be sent is followed by a verdict that cannot be sent.
     let warn = |text| drop(supervisor.send(&AuthenticatorToSupervisor::Warning(text), &[]));

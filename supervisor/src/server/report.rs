@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ipc::{
     account::{Identity, SessionId},
+    authenticator::Backend,
     operator::{ProcessRow, Status},
-    process::SandboxReport,
+    process::{LandlockDemand, SandboxReport},
 };
 
 use super::{Phase, Server};
@@ -101,6 +102,20 @@ impl Server {
                 report.system_calls
             ));
         }
+        lines.extend(self.layer_of_pam());
         lines
+    }
+
+    /// PAM's modules need files and the network, so the scopes are all that Landlock holds them by.
+    fn layer_of_pam(&self) -> Option<String> {
+        let config = self.config();
+        let pam = config.auth.backends.contains(&Backend::Pam);
+        let on = config.landlock != LandlockDemand::Off;
+        let nothing = self.authenticator.borrow().as_ref()?.landlock_abi == 0;
+        (pam && on && nothing).then(|| {
+            "landlock: nothing holds PAM's modules, for which it has the scopes alone; the kernel has \
+             none (6.12 and later do)"
+                .to_owned()
+        })
     }
 }

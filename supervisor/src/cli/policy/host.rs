@@ -66,9 +66,13 @@ fn without_right(right: &str) -> &'static str {
              bind or connect a socket"
         }
         "ioctl_dev" => "kernel before 6.10: covered by seccomp, which allows no ioctl at all",
-        "scope_signal" => "kernel before 6.12: covered by seccomp, which allows no kill",
+        "scope_signal" => {
+            "kernel before 6.12: covered by seccomp, which allows no kill; with PAM, whose modules are \
+             held by a list of what is forbidden, they can signal other processes of root"
+        }
         "scope_abstract_unix_socket" => {
-            "kernel before 6.12: covered by seccomp, which allows no connect but the helper's TCP"
+            "kernel before 6.12: covered by seccomp, which allows no connect but the helper's TCP; with \
+             PAM, its modules can reach abstract sockets of other programs"
         }
         _ => {
             "no Landlock at all: `landlock = \"required\"` refuses to serve; with \"off\", chroot, \
