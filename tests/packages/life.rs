@@ -9,7 +9,10 @@ use super::{debian::Debian, directory, package_in};
 use crate::{debian, harness::eventually};
 
 pub fn tests() -> Vec<Trial> {
-    vec![trial("deb: a whole life on a Debian of its own", whole_life)]
+    vec![trial(
+        "deb: a whole life on a Debian of its own, of which h8 purge leaves nothing",
+        whole_life,
+    )]
 }
 
 fn trial(name: &str, run: fn()) -> Trial {
@@ -197,6 +200,10 @@ fn is_removed(debian: &Debian) {
 }
 
 fn is_purged(debian: &Debian) {
+    // What `bulkhead setup` makes.
+    debian.sh("mkdir -p /etc/bulkhead/tls /var/cache/apparmor/0123abcd.0");
+    debian.sh("touch /etc/bulkhead/tls/private_key.pem /etc/bulkhead/bulkhead.toml.old \
+         /var/log/bulkhead.log /var/cache/apparmor/0123abcd.0/bulkhead");
     debian.sh("dpkg --purge bulkhead");
     for user in ["bulkhead-gate", "bulkhead-helper", "bulkhead-keeper"] {
         assert!(!debian.run(&format!("getent passwd {user}")).status.success(), "{user}");

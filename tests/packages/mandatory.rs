@@ -15,6 +15,7 @@ pub fn tests() -> Vec<Trial> {
             "apparmor_parser",
             profile_compiles,
         ),
+        harness::test("AppArmor: h1 what is stacked is a child profile", h1_stacked_children),
         if fs::exists(selinux).unwrap_or_default() {
             module
         } else {
@@ -29,8 +30,27 @@ fn profile_compiles() {
     let output = run("apparmor_parser", &arguments);
     assert!(output.status.success(), "{output:?}");
     let names = String::from_utf8_lossy(&output.stdout);
-    for profile in ["bulkhead", "bulkhead//worker", "bulkhead-helper"] {
+    for profile in ["bulkhead", "bulkhead//worker", "bulkhead//helper", "bulkhead-helper"] {
         assert!(names.lines().any(|name| name == profile), "{profile}: {names}");
+    }
+}
+
+/// Under no_new_privs a program's profile can only be stacked on that of its parent. For `p` and a
+/// stacked name the kernel looks for a profile that is attached to the path, and refuses the exec
+/// when there is none of that name ("profile transition not found", kernel 6.1).
+fn h1_stacked_children() {
+    let profile = fs::read_to_string(project("packaging/apparmor/bulkhead")).unwrap();
+    let rules: Vec<&str> = profile
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with('/') && line.contains(" -> &"))
+        .collect();
+    assert_eq!(rules.len(), 2, "{rules:?}");
+    for rule in rules {
+        let (access, target) = rule.trim_end_matches(',').split_once(" -> &").unwrap();
+        assert!(access.ends_with("cix"), "{rule}");
+        let child = target.strip_prefix("bulkhead//").unwrap();
+        assert!(profile.contains(&format!("\n  profile {child} ")), "{child} is no child profile");
     }
 }
 

@@ -15,6 +15,10 @@ pub fn tests() -> Vec<Trial> {
         harness::needs_program("unit: exposure is low", analyze, exposure_is_low),
         harness::needs_program("unit: systemd understands every line", analyze, verifies),
         harness::test("unit: each hardening directive has a reason", reasons),
+        harness::test("unit: h4 the helper locks its securebits itself", h4_securebits),
+        harness::test("unit: h5 the helper gets no variable that systemd has", h5_no_variable),
+        harness::test("unit: h9 what needs /dev/shm is told, and can be left out", h9_no_dev_shm),
+        harness::test("unit: h7 the keeper may lock its memory", h7_locked_memory),
     ]
 }
 
@@ -55,6 +59,78 @@ fn verifies() {
         .filter(|line| !line.ends_with("ignoring: notify-reload"))
         .collect();
     assert!(about_us.is_empty(), "{about_us:?}");
+}
+
+/// The values of a directive, all lines of it together.
+fn values(unit: &str, directive: &str) -> Vec<String> {
+    let unit = fs::read_to_string(project("packaging/systemd").join(unit)).unwrap();
+    let lines = unit.lines().filter_map(|line| line.strip_prefix(directive)?.strip_prefix('='));
+    lines.flat_map(|values| values.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// systemd 257 starts no service of another user whose securebits it has locked. With SETPCAP the
+/// helper goes the way it goes under the supervisor, on every systemd.
+fn h4_securebits() {
+    let helper = "bulkhead-helper@.service";
+    assert_eq!(values(helper, "SecureBits"), [""; 0]);
+    let needed = ["CAP_NET_BIND_SERVICE", "CAP_SETPCAP"];
+    for directive in ["CapabilityBoundingSet", "AmbientCapabilities"] {
+        assert_eq!(values(helper, directive), needed, "{directive}");
+    }
+}
+
+/// Every variable that systemd.exec(5) of systemd 257 names for a service like the helper's, whatever
+/// the unit says otherwise: those of directories, credentials and so on come with directives that it
+/// has not.
+fn h5_no_variable() {
+    let unset = values("bulkhead-helper@.service", "UnsetEnvironment");
+    for variable in [
+        "PATH",
+        "LANG",
+        "LC_CTYPE",
+        "USER",
+        "LOGNAME",
+        "HOME",
+        "SHELL",
+        "INVOCATION_ID",
+        "JOURNAL_STREAM",
+        "SYSTEMD_EXEC_PID",
+        "LOG_NAMESPACE",
+        "MANAGERPID",
+        "MANAGERPIDFDID",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_PIDFDID",
+        "LISTEN_FDNAMES",
+        "REMOTE_ADDR",
+        "REMOTE_PORT",
+        "SO_COOKIE",
+        "MEMORY_PRESSURE_WATCH",
+        "MEMORY_PRESSURE_WRITE",
+        "TERM",
+    ] {
+        assert!(unset.iter().any(|unset| unset == variable), "{variable} is left to the helper");
+    }
+}
+
+/// Without PrivateDevices=, which needs the directory, the device filter is what remains.
+fn h9_no_dev_shm() {
+    for unit in ["bulkhead.service", "bulkhead-helper@.service"] {
+        assert_eq!(values(unit, "PrivateDevices"), ["yes"], "{unit}");
+        assert_eq!(values(unit, "DevicePolicy"), ["closed"], "{unit}");
+    }
+    let page = fs::read_to_string(project("docs/install.md")).unwrap();
+    for word in ["/dev/shm", "226/NAMESPACE", "[Service]\\nPrivateDevices=no\\n"] {
+        assert!(page.contains(word), "{word}");
+    }
+}
+
+fn h7_locked_memory() {
+    let keeper = policy::policy_of(policy::Role::Keeper).unwrap();
+    let is_memory =
+        |limit: &&policy::model::Limit| limit.resource == policy::model::LimitedResource::Memlock;
+    let wanted = keeper.limits.iter().find(is_memory).unwrap().at_most;
+    assert_eq!(values("bulkhead.service", "LimitMEMLOCK"), [wanted.to_string()]);
 }
 
 /// A directive stands below a comment, or below a directive that stands below one.

@@ -230,8 +230,11 @@ fn drop_in(needs: &Needs) -> String {
     let served = needs.writable.iter().chain(&needs.readable);
     let home = needs.pam || served.clone().any(|path| homes.iter().any(|h| path.starts_with(h)));
     if home {
-        text.push_str("# Homes are served. They are read-only but for the directories below.\n");
-        text.push_str("ProtectHome=read-only\n");
+        // Not ProtectHome=read-only: of the same path named twice, systemd takes the stricter one.
+        text.push_str(
+            "# Homes are served. ProtectSystem=strict keeps them read-only but for the\n",
+        );
+        text.push_str("# directories below.\nProtectHome=no\n");
     }
     if needs.pam || !needs.names.is_empty() {
         if needs.pam {
@@ -322,7 +325,7 @@ mod tests {
         let text = drop_in(&needs_of("", ACCOUNTS));
         assert!(text.contains("ReadWritePaths=\"-/srv\"\n"), "{text}");
         assert!(!text.contains("ReadWritePaths=\"-/home/bob"), "{text}");
-        assert!(text.contains("ProtectHome=read-only"), "{text}");
+        assert!(text.contains("ProtectHome=no\n"), "{text}");
     }
 
     #[test]
@@ -377,6 +380,19 @@ mod tests {
         assert!(text.contains("AF_NETLINK") && text.contains("CAP_AUDIT_WRITE"), "{text}");
         assert!(text.contains("CAP_DAC_OVERRIDE CAP_CHOWN\n"), "{text}");
         assert!(text.contains("ConditionPathExists=\n"), "{text}");
+    }
+
+    /// systemd takes the stricter one of two settings for one path.
+    #[test]
+    fn h6_what_is_writable_is_not_read_only_as_well() {
+        let pam = drop_in(&needs_of("[auth]\nbackends = [\"pam\"]\n", ""));
+        let of_home = drop_in(&needs_of("", "[accounts.all]\nroot = \"/home\"\n"));
+        for text in [pam, of_home] {
+            assert!(text.contains("ReadWritePaths=-/home\n") || text.contains("\"-/home\""));
+            let homes: Vec<_> =
+                text.lines().filter(|line| line.starts_with("ProtectHome")).collect();
+            assert_eq!(homes, ["ProtectHome=no"], "{text}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 use ipc::operator::ProcessRow;
 use policy::{
     Feature, Features, Role, compile,
-    model::{IdentityKind, LimitedResource, Policy, RootDirectory, Securebits},
+    model::{IdentityKind, LimitedResource, Policy, RootDirectory},
     policy_of,
 };
 
@@ -183,12 +183,7 @@ impl Judge<'_> {
         if policy.role == Role::Supervisor || !privileged {
             return;
         }
-        let mut expected = policy::securebits_of(policy.process.securebits.is);
-        if policy.role == Role::Helper {
-            // One that systemd starts is given its capability as an ambient one, which these bits
-            // would forbid. It empties that set, which CapAmb shows.
-            expected &= !policy::securebits_of(Securebits::NoAmbient);
-        }
+        let expected = policy::securebits_of(policy.process.securebits.is);
         let reported = row.report.as_ref().map_or(0, |report| report.securebits);
         if reported & expected != expected {
             let text = format!("they are {reported:#x} instead of {expected:#x}");
@@ -279,8 +274,8 @@ impl Judge<'_> {
     }
 
     fn landlock(&mut self, policy: &Policy, row: &ProcessRow, off: bool) {
-        let demanded = policy.landlock.files.is || policy.landlock.scopes.is;
-        if !demanded || off {
+        // What this kernel has nothing of cannot be missing; `policy check` names it.
+        if off || !policy::probe().has_any_of(&policy.landlock) {
             return;
         }
         if row.report.as_ref().is_none_or(|report| report.landlock_abi == 0) {
@@ -292,6 +287,7 @@ impl Judge<'_> {
 #[cfg(test)]
 mod tests {
     use ipc::process::SandboxReport;
+    use policy::model::Securebits;
 
     use super::*;
 
