@@ -3,10 +3,8 @@
 
 use std::path::Path;
 
-use crate::{
-    account::store::{Store, StoreError},
-    config::Config,
-};
+use accounts::store::{Store, StoreError};
+use config::Config;
 
 /// Hashes are secrets: this one must come up in no message.
 const SECRET: &str = "$argon2id$v=19$m=65536,t=3,p=1$secretsalt";

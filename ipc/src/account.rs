@@ -166,6 +166,23 @@ pub enum TlsDemand {
     ControlAndData,
 }
 
+impl TlsDemand {
+    /// The demand that configuration and account file write as `word`.
+    pub fn from_word(word: &str) -> Option<TlsDemand> {
+        let demands = [TlsDemand::None, TlsDemand::Control, TlsDemand::ControlAndData];
+        demands.into_iter().find(|demand| demand.word() == word)
+    }
+
+    /// The word that configuration and account file write for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            TlsDemand::None => "none",
+            TlsDemand::Control => "control",
+            TlsDemand::ControlAndData => "control+data",
+        }
+    }
+}
+
 /// An account after login: what a session may do and as whom. Only the authenticator makes one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {

@@ -19,6 +19,10 @@ pub struct KeyId(pub u32);
 /// Longest DER certificate chain of one key, in bytes.
 pub const MAX_CHAIN: usize = 32 * 1024;
 
+/// The limit of locked memory the supervisor gives its keeper, in bytes; `policy/roles/keeper.toml`
+/// keeps it.
+pub const LOCKED_MEMORY: u64 = 256 << 20;
+
 /// Supervisor → keeper.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum SupervisorToKeeper {

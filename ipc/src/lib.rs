@@ -19,6 +19,7 @@ pub mod gate;
 pub mod helper;
 pub mod keeper;
 pub mod last_words;
+pub mod network;
 pub mod operator;
 pub mod parts;
 pub mod process;

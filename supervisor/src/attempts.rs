@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use accounts::I2ftpAccount;
 use ipc::{
     account::Account,
     authenticator::{Attempt, Verdict},
@@ -10,6 +11,7 @@ use ipc::{
     gate::{AuthResult, GateToSupervisor, Service},
 };
 
+use rustix::rand::GetRandomFlags;
 use tokio::time::Instant;
 
 use crate::{
@@ -87,7 +89,9 @@ impl<'a> Attempts<'a> {
             );
         }
         if login::is_anonymous(server, &user) {
-            return match crate::account::anonymous(&server.config()) {
+            let anonymous_root =
+                server.config().anonymous.as_ref().map(|anonymous| anonymous.root.clone());
+            return match accounts::anonymous(anonymous_root.as_deref()) {
                 Ok(account) => self.granted(&user, account, tls),
                 Err(e) => self.broken(&user, &e.to_string()),
             };
@@ -123,7 +127,7 @@ impl<'a> Attempts<'a> {
             return outcome;
         }
         let mut nonce = vec![0; 64];
-        let filled = aws_lc_rs::rand::fill(&mut nonce).is_ok();
+        let filled = rustix::rand::getrandom(&mut nonce, GetRandomFlags::empty()) == Ok(64);
         match Bytes::try_from(nonce) {
             Ok(nonce) if filled => {
                 self.nonce = Some(nonce.clone());
@@ -148,7 +152,14 @@ impl<'a> Attempts<'a> {
             Service::I2ftpTls => true,
             Service::I2ftp | Service::Ftp | Service::FtpsImplicit => false,
         };
-        match crate::account::of_i2ftp(&self.connection.server.config()) {
+        let config = self.connection.server.config();
+        let i2ftp = config.i2ftp.as_ref().map(|i2ftp| I2ftpAccount {
+            users_file: &config.auth.users_file,
+            account: i2ftp.account.as_deref(),
+            root: i2ftp.root.as_deref(),
+            read_only: i2ftp.read_only,
+        });
+        match accounts::of_i2ftp(i2ftp) {
             Ok(account) => self.granted(&user, account, tls),
             Err(e) => self.broken(&user, &e.to_string()),
         }

@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc};
 
-use crate::config::Network;
+use ipc::network::Network;
 
 /// The address block in which a client is counted and penalised: IPv4 /32 and IPv6 /64 by default,
 /// because one IPv6 customer has at least a /64.

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use config::Config;
 use ipc::{
     Channel,
     account::SessionId,
@@ -26,10 +27,9 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     boot::{BOOT_PATIENCE, Beginner, BootError, Booted, Dead, Pauses, boot, replace},
-    certificate::{self, Concern, Validity},
     children::{Child, Ended},
-    config::Config,
     server::Server,
+    validity::{self, Concern, Validity},
     wire::AsyncChannel,
 };
 
@@ -140,12 +140,12 @@ impl KeeperLink {
     /// The certificates that are served, for the operator.
     pub fn certificates(&self) -> Vec<CertificateRow> {
         let Some(keeper) = self.current() else { return Vec::new() };
-        let now = certificate::now();
+        let now = validity::now();
         let row = |(certificate, facts): (&Certificate, &Facts)| CertificateRow {
             file: facts.file.display().to_string(),
             names: certificate.names.clone(),
-            not_before: certificate::date(facts.validity.not_before),
-            not_after: certificate::date(facts.validity.not_after),
+            not_before: validity::date(facts.validity.not_before),
+            not_after: validity::date(facts.validity.not_after),
             days_left: facts.validity.days_left(now),
             warning: facts.validity.judge(now).map(|(_, text)| text),
         };
@@ -155,11 +155,11 @@ impl KeeperLink {
     /// Says in the log which certificates have ended or will soon.
     fn warn_of_ends(&self) {
         let Some(keeper) = self.current() else { return };
-        let now = certificate::now();
+        let now = validity::now();
         for Facts { file, validity } in &keeper.facts {
             let Some((concern, text)) = validity.judge(now) else { continue };
-            let (file, not_after) = (file.display(), certificate::date(validity.not_after));
-            let remedy = certificate::RENEWAL;
+            let (file, not_after) = (file.display(), validity::date(validity.not_after));
+            let remedy = validity::RENEWAL;
             match concern {
                 Concern::EndsSoon => tracing::warn!(
                     event = "certificate-ends-soon",
@@ -322,7 +322,7 @@ async fn load(
                 event = "certificate",
                 file = %chain_file.display(),
                 names = names.join(" "),
-                not_after = certificate::date(not_after),
+                not_after = validity::date(not_after),
                 sha256 = fingerprint.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
             );
             let validity = Validity { not_before, not_after };

@@ -38,7 +38,7 @@ fn install<W>(format: Format, level: &str, writer: W) -> Result<(), String>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(format!("bulkhead={level}"))
+    let filter = EnvFilter::try_new(format!("supervisor={level},config={level},bulkhead={level}"))
         .map_err(|e| format!("[log] level = \"{level}\": {e}"))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

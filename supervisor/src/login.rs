@@ -3,6 +3,7 @@
 
 use std::{net::IpAddr, rc::Rc, time::Duration};
 
+use config::Config;
 use ipc::{
     ChannelError,
     authenticator::{Attempt, AuthenticatorToSupervisor, SupervisorToAuthenticator, Verdict},
@@ -13,10 +14,8 @@ use ipc::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
-    account,
     boot::{Beginner, BootError, Booted, boot},
     children::Child,
-    config::Config,
     server::Server,
     wire::AsyncChannel,
 };
@@ -43,7 +42,7 @@ pub enum AttemptError {
 /// Whether this is an anonymous login that the configuration allows. Such a login involves no
 /// secret and no account store, so the supervisor decides it without starting a process.
 pub fn is_anonymous(server: &Server, user: &UserName) -> bool {
-    server.config().anonymous.is_some() && account::is_anonymous(user.as_str())
+    server.config().anonymous.is_some() && accounts::is_anonymous(user.as_str())
 }
 
 /// Has one attempt judged.

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use config::Config;
 use ipc::{
     Channel, Message,
     operator::{Answer, Request},
@@ -30,7 +31,6 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc::UnboundedSender, oneshot};
 
 use crate::{
-    config::Config,
     server::Server,
     wire::{AsyncChannel, on_event_loop},
 };

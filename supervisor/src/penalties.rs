@@ -13,7 +13,7 @@ use std::{
 
 use ipc::operator::PenaltyRow;
 
-use crate::config::{self, Network};
+use ipc::network::Network;
 
 /// What a penalty is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,8 +228,7 @@ mod tests {
     use super::*;
 
     fn table(change: impl FnOnce(&mut config::Penalties)) -> Penalties {
-        let mut settings =
-            crate::config::Config::parse(std::path::Path::new("/x"), "").unwrap().penalties;
+        let mut settings = config::Config::parse(std::path::Path::new("/x"), "").unwrap().penalties;
         change(&mut settings);
         Penalties::new(settings)
     }

@@ -2,6 +2,8 @@
 
 use std::{path::Path, process::ExitCode, rc::Rc, time::Duration};
 
+use config::Config;
+use config::fips;
 use ipc::{gate::Service, process::Confinement};
 use policy::{Features, LockedDown, Role};
 use tokio::{
@@ -11,8 +13,7 @@ use tokio::{
 
 use crate::{
     children::Children,
-    config::Config,
-    fips, helper, keeper,
+    helper, keeper,
     listen::{self, Listener},
     login,
     notify::Notifier,
@@ -139,7 +140,7 @@ fn warn_of_bare_i2ftp(listeners: &[Listener]) {
 /// The keeper locks all of its memory, and has no capability that would let it pass the limit.
 fn raise_locked_memory_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let wanted = crate::roles::keeper::LOCKED_MEMORY;
+    let wanted = ipc::keeper::LOCKED_MEMORY;
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_MEMLOCK)
         && soft < wanted
     {

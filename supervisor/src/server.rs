@@ -10,6 +10,8 @@ use std::{
     time::Instant,
 };
 
+use config::Config;
+use ipc::network::Network;
 use ipc::{
     ChannelError,
     account::{Account, Identity, SessionId},
@@ -23,7 +25,6 @@ use self::counters::Counters;
 use crate::{
     census::{Census, block_of},
     children::{Children, Ended},
-    config::{Config, Network},
     connection::Connection,
     helper::HelperLink,
     keeper::{KeeperLink, Prepared},

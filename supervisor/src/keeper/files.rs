@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{config::Tls, server::Server};
+use config::Tls;
+
+use crate::server::Server;
 
 /// How often the files are looked at. A change is acted on when two looks in a row see the same, so
 /// that a file that is being written, or the second of two that belong together, is waited for.

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use super::layout::compress;
 use crate::command::{Done, output};
 
-/// Who makes the packages, as in supervisor/Cargo.toml.
+/// Who makes the packages, as in cli/Cargo.toml.
 const MAINTAINER: &str = "The Bulkhead developers <bulkhead@example.org>";
 
 /// Writes `changelog.Debian.gz` into the tree: one entry, which points at the project's changelog.

@@ -135,7 +135,7 @@ fn lay_out_again(packing: Packing, binaries: &Path) -> Done<()> {
     layout::lay_out(&directory, &directory.join("documents"), binaries, packing.flavour)?;
     changelog::write(&directory, packing.revision, commit_time()?)?;
     sbom::write(&directory.join("root/usr/share/doc/bulkhead/sbom.cdx.json"))?;
-    // The lists of files in supervisor/Cargo.toml name one place for both flavours.
+    // The lists of files in cli/Cargo.toml name one place for both flavours.
     let named = target().join("package-tree");
     remove(&named)?;
     std::os::unix::fs::symlink(&directory, &named)

@@ -13,7 +13,8 @@ pub const ARROWS: [(&str, &[&str]); 13] = [
     ("ipc", &[]),
     ("policy", &["ipc"]),
     ("policy-audit", &["policy"]),
-    ("config", &["ipc"]),
+    // Whether a key of I2FTP is good enough is said by i2ftp.
+    ("config", &["ipc", "i2ftp"]),
     ("accounts", &["ipc"]),
     ("i2ftp", &[]),
     // The program that becomes a role before it reads its arguments, and otherwise a command.
@@ -29,6 +30,8 @@ pub const ARROWS: [(&str, &[&str]); 13] = [
             "coordinator",
             "keeper",
             "authenticator",
+            // Until the supervisor is a program of its own.
+            "supervisor",
         ],
     ),
 ];

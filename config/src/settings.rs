@@ -1,0 +1,129 @@
+//! What the children are told of the configuration.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+
+use ipc::{
+    account::{Account, Limits, TlsDemand},
+    bounded::Bytes,
+    gate::{Certificate, GateSettings, GateTls, Service},
+    keeper::MAX_CHAIN,
+    session::{FtpSettings, I2ftpSettings},
+};
+
+use crate::{Config, Tls};
+
+impl Config {
+    /// Every socket address to listen on, and what clients speak there.
+    pub fn listeners(&self) -> Vec<(SocketAddr, Service)> {
+        let ports = [
+            (Some(self.listen_port), Service::Ftp),
+            (self.tls.as_ref().and_then(|tls| tls.implicit_port), Service::FtpsImplicit),
+            (self.i2ftp.as_ref().and_then(|i2ftp| i2ftp.listen_port), Service::I2ftp),
+            (self.i2ftp.as_ref().and_then(|i2ftp| i2ftp.tls_port), Service::I2ftpTls),
+        ];
+        let mut listeners = Vec::new();
+        for (port, service) in ports {
+            let Some(port) = port else { continue };
+            let here = |address: &IpAddr| (SocketAddr::new(*address, port), service);
+            listeners.extend(self.listen_addresses.iter().map(here));
+        }
+        listeners
+    }
+
+    /// The limits of a session: the server's, unless the account has its own.
+    pub fn limits_of(&self, account: &Account) -> Limits {
+        let mut limits = self.limits.clone();
+        limits.upload_rate = account.upload_rate.unwrap_or(limits.upload_rate);
+        limits.download_rate = account.download_rate.unwrap_or(limits.download_rate);
+        limits
+    }
+
+    /// Most sessions of an account at a time; 0 = no limit.
+    pub fn max_sessions_of(&self, account: &Account) -> u32 {
+        match account.max_sessions {
+            0 => self.max_sessions_per_account,
+            own => own,
+        }
+    }
+
+    /// When TLS is demanded of everybody.
+    pub fn tls_demand(&self) -> TlsDemand {
+        self.tls.as_ref().map_or(TlsDemand::None, |tls| tls.require)
+    }
+
+    /// What every gate is told, before it has a client.
+    pub fn gate_settings(&self, tls: Option<GateTls>) -> GateSettings {
+        GateSettings {
+            banner: self.banner.clone(),
+            idle_ctrl_timeout: self.limits.idle_ctrl_timeout,
+            login_timeout: self.login_timeout,
+            tls,
+        }
+    }
+
+    /// What a session is told about FTP.
+    pub fn ftp_settings(&self, client: IpAddr) -> FtpSettings {
+        FtpSettings {
+            uploads: self.uploads,
+            sync_uploads: self.sync_uploads,
+            passive_address: self.passive_address(client),
+            welcome: self.welcome.clone(),
+        }
+    }
+
+    /// The address PASV announces to a client: that of the first entry of `[passive] address` that
+    /// is for its network. A name is resolved here, because no session can.
+    fn passive_address(&self, client: IpAddr) -> Option<Ipv4Addr> {
+        let meant = |entry: &&crate::PassiveAddress| {
+            entry.clients.is_none_or(|network| network.contains(client))
+        };
+        let host = &self.passive.addresses.iter().find(meant)?.host;
+        if let Ok(address) = host.parse() {
+            return Some(address);
+        }
+        let found = (host.as_str(), 0).to_socket_addrs().ok().and_then(|mut addresses| {
+            addresses.find_map(|address| match address.ip() {
+                IpAddr::V4(v4) => Some(v4),
+                IpAddr::V6(_) => None,
+            })
+        });
+        if found.is_none() {
+            tracing::warn!(
+                event = "passive-address",
+                host,
+                "the name has no IPv4 address now; PASV announces the local address"
+            );
+        }
+        found
+    }
+
+    /// What a session of I2FTP is told.
+    pub fn i2ftp_settings(&self) -> Option<I2ftpSettings> {
+        let i2ftp = self.i2ftp.as_ref()?;
+        Some(I2ftpSettings {
+            key: i2ftp.key.clone(),
+            wire_version: i2ftp.wire_version.clone(),
+            secured: i2ftp.secured,
+            pulf_hash: i2ftp.pulf_hash,
+            pctl: i2ftp.allow_pctl.then(std::process::id),
+        })
+    }
+}
+
+impl Tls {
+    /// What gates and sessions are told about TLS.
+    pub fn for_gate(
+        &self,
+        certificates: Vec<Certificate>,
+        client_ca: Vec<Bytes<MAX_CHAIN>>,
+    ) -> GateTls {
+        GateTls {
+            certificates,
+            demand: self.require,
+            only_tls13: self.only_tls13,
+            names: self.names.clone(),
+            client_ca,
+            client_certificate_required: self.require_client_certificate,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The root supervisor of Bulkhead: it accepts, counts, starts and reaps, and never reads a byte
+//! that came from the network.
+
+mod attempts;
+mod boot;
+mod census;
+mod children;
+mod connection;
+mod helper;
+mod keeper;
+pub mod listen;
+pub mod log;
+mod login;
+mod notify;
+mod operator;
+mod pam_session;
+mod penalties;
+mod pool;
+mod programs;
+pub mod serve;
+mod server;
+mod serving;
+mod session;
+mod sessions;
+mod tickets;
+pub mod validity;
+mod wire;

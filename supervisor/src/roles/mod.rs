@@ -1,4 +1,0 @@
-//! What `bulkhead` is when the supervisor executes it anew.
-
-pub mod authenticator;
-pub mod keeper;
