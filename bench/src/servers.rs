@@ -151,7 +151,7 @@ fn bulkhead(tree: &Tree, binaries: &Path) -> Done<Server> {
          control_socket = {:?}\nstate_directory = {:?}\n\
          [passive]\nports = \"40000-41999\"\n[auth]\nusers_file = {:?}\n\
          [anonymous]\nenabled = true\nroot = {public:?}\n\
-         [penalties]\nenabled = false\n[limits]\ncommands_per_second = 0\n\
+         [penalties]\nenabled = false\n\
          [tls]\ncertificate = {:?}\nprivate_key = {:?}\n[log]\nlevel = \"warn\"\n",
         state.join("control.sock"),
         state,

@@ -175,7 +175,7 @@ pub const KEYS: &[Key] = &[
 
     key("limits", "login_timeout", Seconds, "60", "Seconds a client may take to log in; 0 = no limit.", "30"),
     key("limits", "max_sessions_per_account", Count, "0", "Most sessions of one account at a time, where the account says nothing else; 0 = no limit.", "10"),
-    key("limits", "commands_per_second", UpTo(u32::MAX as u64), "100", "Commands per second of one session; more are answered late. 0 = no limit.", "20"),
+    key("limits", "commands_per_second", UpTo(u32::MAX as u64), "100", "Commands per second before login; after it, refused commands and those that reach no file (such as `NOOP`), beyond a burst of 1,000. More are answered late. Transfers, listings and file operations are never counted. 0 = no limit.", "20"),
     key("limits", "listing_entries", Count, "1000000", "Most entries of one listing; beyond, it ends with an error, never silently. 0 = no limit.", "10000"),
     key("limits", "file_size", Bytes, "0", "Largest file an upload may make, in bytes; 0 = no limit.", "10737418240"),
     key("limits", "ready_gates", UpTo(1000), "4", "Sandboxed processes kept ready for the next clients.", "16"),

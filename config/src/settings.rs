@@ -57,6 +57,7 @@ impl Config {
             banner: self.banner.clone(),
             idle_ctrl_timeout: self.limits.idle_ctrl_timeout,
             login_timeout: self.login_timeout,
+            commands_per_second: self.limits.commands_per_second,
             tls,
         }
     }

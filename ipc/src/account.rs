@@ -138,7 +138,8 @@ pub struct Limits {
     pub accept_timeout: u64,
     /// Seconds to wait for an active data connection to come up.
     pub connect_timeout: u64,
-    /// Commands per second; more are answered late.
+    /// Commands per second that are refused or reach no file, beyond a burst; more are answered
+    /// late.
     pub commands_per_second: u32,
     /// Most entries of one listing; beyond, the listing ends with an error, never silently.
     pub listing_entries: u64,

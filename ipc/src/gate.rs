@@ -71,6 +71,8 @@ pub struct GateSettings {
     pub idle_ctrl_timeout: u64,
     /// Seconds a client may take to log in; 0 = no limit.
     pub login_timeout: u64,
+    /// Commands per second; more are answered late. 0 = no limit.
+    pub commands_per_second: u32,
     /// TLS, if it is configured.
     pub tls: Option<GateTls>,
 }

@@ -25,7 +25,10 @@ pub fn tests() -> Vec<Trial> {
         test("limits::an_active_connection_that_does_not_come_up_is_given_up", connecting),
         test("limits::a_limit_on_file_size_is_kept", file_size),
         test("limits::a_listing_is_never_cut_silently", listing_entries),
-        test("limits::commands_beyond_the_limit_are_answered_late_and_all", commands_per_second),
+        test("limits::g1_work_is_never_held_back_by_the_limit_on_commands", work_is_free),
+        test("limits::g1_noops_beyond_the_burst_are_answered_late_and_all", idle_commands),
+        test("limits::g1_refused_commands_beyond_the_burst_are_late", refused_commands),
+        test("limits::g1_commands_before_login_are_answered_late_and_all", before_login),
         test("limits::an_account_has_so_many_sessions_and_no_more", sessions_of_an_account),
         test("limits::an_exhausted_range_of_passive_ports_is_a_425", passive_ports),
         test("limits::a_hundred_connects_at_once_are_all_greeted", burst),
@@ -272,16 +275,80 @@ fn listing_entries() {
     control.download("NLST one-*");
 }
 
-fn commands_per_second() {
-    let server =
-        Server::new().with("limits.commands_per_second", "10").with_account("alice", &[]).run();
+/// Idle commands that may come at once (`IDLE_COMMANDS_BURST` of the worker).
+const BURST: usize = 1000;
+
+fn limited(rate: &str) -> Server {
+    Server::new().with("limits.commands_per_second", rate).with_account("alice", &[]).run()
+}
+
+/// Sends lines at once and expects a reply with this code to each.
+fn at_once(control: &mut ControlConnection, line: &str, times: usize, code: u16) {
+    let lines = format!("{line}\r\n").repeat(100);
+    for start in (0..times).step_by(100) {
+        let some = (times - start).min(100);
+        control.send_raw(&lines.as_bytes()[..some * (line.len() + 2)]);
+        (0..some).for_each(|_| drop(control.expect(code)));
+    }
+}
+
+fn work_is_free() {
+    // One a second: were any of these counted, the last reply would come half an hour later.
+    let server = limited("1");
+    let alice = server.account("alice");
+    let start = Instant::now();
+    let mut control = binary(&server, "alice");
+    for _ in 0..50 {
+        control.upload("STOR file", b"x");
+        assert_eq!(control.download("RETR file"), b"x");
+        assert_eq!(control.download("NLST"), b"file\r\n");
+    }
+    for line in ["SIZE file", "MDTM file"] {
+        at_once(&mut control, line, BURST, 213);
+    }
+    for _ in 0..300 {
+        for (line, code) in [("MKD d", 257), ("CWD d", 250), ("NOOP", 200), ("PWD", 257)] {
+            control.command(line, code);
+        }
+        for (line, code) in [("CDUP", 250), ("RMD d", 250), ("DELE gone", 550)] {
+            control.command(line, code);
+        }
+    }
+    assert!(!alice.has("d"));
+    assert!(start.elapsed() < Duration::from_secs(300), "{:?}", start.elapsed());
+}
+
+fn idle_commands() {
+    let server = limited("10");
     let mut control = server.log_in("alice");
     let start = Instant::now();
-    control.send_raw("NOOP\r\n".repeat(35).as_bytes());
-    for _ in 0..35 {
-        control.expect(200);
-    }
-    // 10 in each of three seconds, and the rest in the fourth.
+    at_once(&mut control, "NOOP", BURST + 30, 200);
+    // What is beyond the burst comes ten a second.
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+fn refused_commands() {
+    let server = limited("10");
+    let mut control = server.log_in("alice");
+    let start = Instant::now();
+    at_once(&mut control, "RETR gone", BURST / 2, 425);
+    at_once(&mut control, "DELE gone", BURST / 2, 550);
+    at_once(&mut control, "NONSENSE", 15, 500);
+    at_once(&mut control, "TYPE X", 15, 501);
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+    // Work gives the burst back.
+    control.command("CWD /", 250);
+    let start = Instant::now();
+    at_once(&mut control, "NOOP", BURST - 1, 200);
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+fn before_login() {
+    let server = limited("10");
+    let mut control = server.connect();
+    let start = Instant::now();
+    at_once(&mut control, "NOOP", 25, 200);
+    at_once(&mut control, "PWD", 10, 530);
     assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
 }
 

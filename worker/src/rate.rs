@@ -20,21 +20,40 @@ pub fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> 
 /// enough that it costs nothing.
 const STEP: Duration = Duration::from_millis(20);
 
-/// A token bucket: bytes come in at a rate, and never more than a tenth of a second's worth waits.
+/// Idle commands a session may send at once before `commands_per_second` holds for them.
+pub const IDLE_COMMANDS_BURST: u64 = 1000;
+
+/// A token bucket: tokens come in at a rate, and no more than a burst of them waits.
 #[derive(Debug)]
 pub struct Bucket {
     rate: u64,
+    /// Most tokens that wait.
+    burst: u64,
     tokens: u64,
     filled: Instant,
 }
 
 impl Bucket {
-    /// A bucket for so many bytes per second; `None` for the 0 that means "no limit".
+    /// An empty bucket for bytes per second, with a burst of a tenth of a second's worth; `None` for
+    /// the 0 that means "no limit".
     pub fn new(rate: u64, now: Instant) -> Option<Bucket> {
-        (rate > 0).then_some(Bucket { rate, tokens: 0, filled: now })
+        let burst = (rate / 10).max(1);
+        (rate > 0).then_some(Bucket { rate, burst, tokens: 0, filled: now })
     }
 
-    /// How many bytes may move now; 0: not before [`Bucket::next`].
+    /// A full bucket for commands per second; `None` for the 0 that means "no limit".
+    pub fn with_burst(rate: u64, burst: u64, now: Instant) -> Option<Bucket> {
+        let burst = burst.max(1);
+        (rate > 0).then_some(Bucket { rate, burst, tokens: burst, filled: now })
+    }
+
+    /// Fills the bucket, so that a whole burst is allowed again.
+    pub fn fill(&mut self, now: Instant) {
+        self.tokens = self.burst;
+        self.filled = now;
+    }
+
+    /// How many tokens may be taken now; 0: not before [`Bucket::next`].
     pub fn allowance(&mut self, now: Instant) -> u64 {
         let elapsed = now.saturating_duration_since(self.filled);
         let fresh = u128::from(self.rate).saturating_mul(elapsed.as_nanos()) / 1_000_000_000;
@@ -43,16 +62,15 @@ impl Bucket {
             let used = fresh.saturating_mul(1_000_000_000) / u128::from(self.rate);
             let used = u64::try_from(used).unwrap_or(u64::MAX);
             self.filled = self.filled.checked_add(Duration::from_nanos(used)).unwrap_or(now);
-            let most = (self.rate / 10).max(1);
             let fresh = u64::try_from(fresh).unwrap_or(u64::MAX);
-            self.tokens = self.tokens.saturating_add(fresh).min(most);
+            self.tokens = self.tokens.saturating_add(fresh).min(self.burst);
         }
         self.tokens
     }
 
-    /// Takes bytes that moved.
-    pub fn take(&mut self, bytes: u64) {
-        self.tokens = self.tokens.saturating_sub(bytes);
+    /// Takes tokens for bytes that moved, or for a command that was served.
+    pub fn take(&mut self, tokens: u64) {
+        self.tokens = self.tokens.saturating_sub(tokens);
     }
 
     /// When it is worth looking again.
@@ -100,7 +118,23 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_is_there_at_once_and_again_when_the_bucket_is_filled() {
+        let start = Instant::now();
+        let mut bucket = Bucket::with_burst(10, 1000, start).unwrap();
+        assert_eq!(bucket.allowance(start), 1000);
+        bucket.take(1000);
+        assert_eq!(bucket.allowance(start), 0);
+        assert_eq!(bucket.next(start), start + Duration::from_millis(100));
+        assert_eq!(bucket.allowance(start + Duration::from_secs(1)), 10);
+        assert_eq!(bucket.allowance(start + Duration::from_secs(3600)), 1000);
+        bucket.take(1000);
+        bucket.fill(start);
+        assert_eq!(bucket.allowance(start), 1000);
+    }
+
+    #[test]
     fn zero_means_no_limit() {
+        assert!(Bucket::with_burst(0, 1, Instant::now()).is_none());
         assert!(Bucket::new(0, Instant::now()).is_none());
         assert_eq!(deadline(Instant::now(), 0), None);
     }

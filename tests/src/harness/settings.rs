@@ -22,7 +22,6 @@ impl Settings {
             ("auth.users_file", place("users.toml")),
             ("auth.failure_delay", "100".to_owned()),
             ("penalties.enabled", "false".to_owned()),
-            ("limits.commands_per_second", "0".to_owned()),
             ("log.format", "\"json\"".to_owned()),
             ("log.level", "\"debug\"".to_owned()),
             ("log.file", place("log")),

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::verb::{self, Arguments, Row, Verb};
+use super::verb::{self, Arguments, Need, Row, Verb};
 
 /// A command whose verb is known and whose argument is there or not, as its row says.
 #[derive(Debug, Clone)]
@@ -73,6 +73,22 @@ impl Command {
         let argument = if row.arguments == Arguments::None { &[] } else { argument };
         Ok(Command { verb: row.verb, row, argument: Zeroizing::new(argument.to_vec()) })
     }
+
+    /// Whether it moves data, or asks or changes the file system, when it is not refused.
+    pub fn reaches_files(&self) -> bool {
+        match self.verb {
+            Verb::Cwd | Verb::Cdup => true,
+            Verb::Stat => !self.argument.is_empty(),
+            Verb::Site => {
+                let word = self.argument.trim_ascii_start().split(|byte| *byte == b' ').next();
+                let row = verb::site_row(word.unwrap_or_default());
+                row.is_some_and(|row| row.need != Need::Nothing)
+            }
+            // What only prepares a sum or an upload needs the right of what it prepares.
+            Verb::Rang | Verb::Allo => false,
+            _ => self.row.need != Need::Nothing,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +124,23 @@ mod tests {
                     assert!(extra.is_ok(), "{}", row.name);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn g1_only_commands_that_reach_no_file_are_idle() {
+        let reaches = |line: &str| Command::parse(line.as_bytes()).unwrap().reaches_files();
+        for line in ["RETR a", "STOR a", "LIST", "MLST", "STAT a", "DELE a", "CWD a", "CDUP"] {
+            assert!(reaches(line), "{line}");
+        }
+        for line in ["SIZE a", "MDTM a", "HASH a", "RNTO a", "AVBL", "site chmod 644 a"] {
+            assert!(reaches(line), "{line}");
+        }
+        for line in ["NOOP", "STAT", "HELP", "FEAT", "PWD", "TYPE I", "PASV", "REST 0"] {
+            assert!(!reaches(line), "{line}");
+        }
+        for line in ["RANG 0 1", "ALLO 1", "SITE WHO", "SITE HELP", "SITE UMASK", "SITE FOO"] {
+            assert!(!reaches(line), "{line}");
         }
     }
 

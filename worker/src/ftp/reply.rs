@@ -359,6 +359,11 @@ impl Reply {
         self.code
     }
 
+    /// Whether it says that nothing was done (RFC 959 section 4.2.1: 4yz and 5yz).
+    pub fn is_refusal(&self) -> bool {
+        self.code >= 400
+    }
+
     /// Appends the bytes that are sent. Nothing in them but the ends of the reply's own lines is a
     /// CR, an LF or another control byte (they become `?`), and a 0xFF is doubled (RFC 854).
     pub fn encode(&self, out: &mut Vec<u8>) {

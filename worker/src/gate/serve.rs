@@ -26,7 +26,7 @@ use crate::{
         reply::Reply,
         verb::{Phase, Verb},
     },
-    rate::{deadline, earlier},
+    rate::{Bucket, deadline, earlier},
     tls::ControlTls,
 };
 
@@ -54,6 +54,10 @@ pub struct Gate<'a> {
     /// The name in the certificate the client showed in the handshake.
     pub(super) client_name: Option<Bytes<255>>,
     pub(super) unknown: u32,
+    /// What commands are taken from; `None`: no limit.
+    pub(super) commands: Option<Bucket>,
+    /// Until when commands are held back; `None`: they are not.
+    pub(super) held: Option<Instant>,
     pub(super) began: Instant,
     /// A client's bytes are read only by what can show that the sandbox is up.
     pub(super) locked: &'a LockedDown,
@@ -68,6 +72,8 @@ impl<'a> Gate<'a> {
         tls: Option<ControlTls>,
         control: ControlConnection,
     ) -> Self {
+        let rate = u64::from(settings.commands_per_second);
+        let commands = Bucket::with_burst(rate, rate, Instant::now());
         Gate {
             channel,
             settings,
@@ -80,6 +86,8 @@ impl<'a> Gate<'a> {
             auth_accepted: false,
             client_name: None,
             unknown: 0,
+            commands,
+            held: None,
             began: Instant::now(),
             locked,
         }
@@ -114,8 +122,9 @@ impl<'a> Gate<'a> {
                 self.control.fill();
                 continue;
             }
+            let until = self.until();
             let control = (&self.control, self.control.interest());
-            match wait(control, &self.channel, self.until())? {
+            match wait(control, &self.channel, until)? {
                 Woken::Control => {
                     if self.control.fill() == Filled::Closed && !self.answering() {
                         return self.close(GateClosed::ClientClosed);
@@ -127,18 +136,26 @@ impl<'a> Gate<'a> {
                     Next::Close(closed) => return self.close(closed),
                 },
                 Woken::TimeOut => {
-                    let login = deadline(self.began, self.settings.login_timeout);
-                    let closed = if login.is_some_and(|login| login <= Instant::now()) {
-                        self.say(&Reply::LOGIN_TIMEOUT);
-                        GateClosed::LoginTimeout
-                    } else {
-                        self.say(&Reply::IDLE);
-                        GateClosed::Idle
-                    };
-                    return self.close(closed);
+                    if let Some(closed) = self.timed_out(Instant::now()) {
+                        return self.close(closed);
+                    }
                 }
             }
         }
+    }
+
+    /// What a time-out ends the connection for; `None`: commands were only held back until now.
+    fn timed_out(&mut self, now: Instant) -> Option<GateClosed> {
+        let over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if over(self.login_deadline()) {
+            self.say(&Reply::LOGIN_TIMEOUT);
+            return Some(GateClosed::LoginTimeout);
+        }
+        if over(self.idle_deadline()) {
+            self.say(&Reply::IDLE);
+            return Some(GateClosed::Idle);
+        }
+        None
     }
 
     pub(super) fn say(&mut self, reply: &Reply) {
@@ -150,17 +167,36 @@ impl<'a> Gate<'a> {
         matches!(self.step, LoginStep::Judged | LoginStep::CodeJudged)
     }
 
-    fn until(&self) -> Option<Instant> {
-        let login = deadline(self.began, self.settings.login_timeout);
+    fn login_deadline(&self) -> Option<Instant> {
+        deadline(self.began, self.settings.login_timeout)
+    }
+
+    fn idle_deadline(&self) -> Option<Instant> {
         if self.answering() {
-            return login;
+            return None;
         }
-        earlier(login, deadline(self.control.last_byte, self.settings.idle_ctrl_timeout))
+        deadline(self.control.last_byte, self.settings.idle_ctrl_timeout)
+    }
+
+    fn until(&self) -> Option<Instant> {
+        earlier(self.held, earlier(self.login_deadline(), self.idle_deadline()))
+    }
+
+    /// Whether a command may be taken now; if not, `held` says when.
+    fn may_take(&mut self) -> bool {
+        let now = Instant::now();
+        let next = |bucket: &mut Bucket| (bucket.allowance(now) == 0).then(|| bucket.next(now));
+        self.held = self.commands.as_mut().and_then(next);
+        self.held.is_none()
     }
 
     fn take_lines(&mut self) -> Result<Flow, Fatal> {
-        while !self.answering() && !self.auth_accepted {
+        self.held = None;
+        while !self.answering() && !self.auth_accepted && self.may_take() {
             let Some(line) = self.control.next_line() else { break };
+            if let Some(bucket) = &mut self.commands {
+                bucket.take(1);
+            }
             let flow = match line {
                 Line::Text(text) => match Command::parse(&text) {
                     Ok(command) => self.obey(&command)?,

@@ -87,6 +87,9 @@ impl Session<'_> {
             if self.ending.is_some() || self.control.is_clogged() {
                 return Ok(None);
             }
+            if let Some(until) = self.commands_held_until() {
+                return Ok(Some(until));
+            }
             if !self.is_busy()
                 && let Some(queued) = self.queue.pop_front()
             {
@@ -96,14 +99,7 @@ impl Session<'_> {
             if self.queue.len() >= MAX_QUEUED {
                 return Ok(None);
             }
-            if let Err(until) = self.commands.take(self.limits.commands_per_second, Instant::now())
-            {
-                return Ok(Some(until));
-            }
-            let Some(line) = self.control.next_line() else {
-                self.commands.give_back();
-                return Ok(None);
-            };
+            let Some(line) = self.control.next_line() else { return Ok(None) };
             let queued = match line {
                 Line::Text(text) => Command::parse(&text).map_err(Reply::command),
                 Line::TooLong => Err(Reply::LINE_TOO_LONG),
@@ -139,6 +135,7 @@ impl Session<'_> {
         match queued {
             Ok(command) => self.dispatch_verb(&command),
             Err(reply) => {
+                self.count_command(false);
                 self.say(&reply);
                 Ok(())
             }

@@ -26,6 +26,7 @@ use crate::{
         path::VirtualPath,
         reply::Reply,
     },
+    rate::{Bucket, IDLE_COMMANDS_BURST},
     transfer::{self, Scratch, Transfer},
     verbs::hash::Summing,
 };
@@ -85,7 +86,8 @@ pub struct Session<'a> {
     pub(crate) finish: Option<String>,
     /// When the last transfer ended: the idle timer rests while data moves.
     pub(crate) last_transfer: Instant,
-    pub(crate) commands: Flood,
+    /// What commands that do nothing are taken from; `None`: no limit.
+    pub(crate) idle_commands: Option<Bucket>,
     /// A client's bytes are read only by what can show that the sandbox is up.
     _locked: &'a LockedDown,
 }
@@ -106,7 +108,7 @@ impl<'a> Session<'a> {
             channel,
             control,
             idle: None,
-            commands: Flood::default(),
+            idle_commands: idle_commands(&boot.limits),
             account: boot.account,
             limits: boot.limits,
             settings: boot.ftp,
@@ -154,6 +156,9 @@ impl<'a> Session<'a> {
     pub(crate) fn take_limits(&mut self, limits: Limits) {
         let rates = |limits: &Limits| (limits.upload_rate, limits.download_rate);
         let changed = rates(&self.limits) != rates(&limits);
+        if self.limits.commands_per_second != limits.commands_per_second {
+            self.idle_commands = idle_commands(&limits);
+        }
         self.limits = limits;
         if let (true, Some(transfer)) = (changed, &mut self.transfer) {
             transfer.limit_rate(&self.limits);
@@ -163,6 +168,21 @@ impl<'a> Session<'a> {
     /// Whether a command is still being obeyed, so that those behind it wait.
     pub(crate) fn is_busy(&self) -> bool {
         self.transfer.is_some() || self.summing.is_some() || self.who_asked
+    }
+
+    /// Counts a command that was answered. `worked`: it moved data, or asked or changed the file
+    /// system; one that did gives back what commands that do nothing have used up, so that no honest
+    /// client meets the limit.
+    pub(crate) fn count_command(&mut self, worked: bool) {
+        let Some(bucket) = &mut self.idle_commands else { return };
+        if worked { bucket.fill(Instant::now()) } else { bucket.take(1) }
+    }
+
+    /// When the next command may be taken; `None`: now.
+    pub(crate) fn commands_held_until(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let bucket = self.idle_commands.as_mut()?;
+        (bucket.allowance(now) == 0).then(|| bucket.next(now))
     }
 
     /// Ends the session after a last reply line.
@@ -189,56 +209,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Counts commands per second.
-#[derive(Debug, Default)]
-pub(crate) struct Flood {
-    window: Option<Instant>,
-    taken: u32,
-}
-
-impl Flood {
-    /// Whether one more command may be taken now; if not, when. `limit` 0 is no limit.
-    pub(crate) fn take(&mut self, limit: u32, now: Instant) -> Result<(), Instant> {
-        if limit == 0 {
-            return Ok(());
-        }
-        let second = std::time::Duration::from_secs(1);
-        let end = self.window.and_then(|window| window.checked_add(second));
-        match end {
-            Some(end) if now < end => {
-                if self.taken >= limit {
-                    return Err(end);
-                }
-                self.taken = self.taken.saturating_add(1);
-            }
-            Some(_) | None => {
-                self.window = Some(now);
-                self.taken = 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// There was no command to take.
-    pub(crate) fn give_back(&mut self) {
-        self.taken = self.taken.saturating_sub(1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn a_flood_of_commands_waits_for_the_next_second() {
-        let start = Instant::now();
-        let mut flood = Flood::default();
-        assert!(flood.take(2, start).is_ok());
-        assert!(flood.take(2, start).is_ok());
-        assert_eq!(flood.take(2, start), Err(start + Duration::from_secs(1)));
-        assert!(flood.take(2, start + Duration::from_secs(1)).is_ok());
-        assert!((0..1000).all(|_| flood.take(0, start).is_ok()));
-    }
+/// The bucket for commands that do nothing, as the limits say.
+fn idle_commands(limits: &Limits) -> Option<Bucket> {
+    let rate = u64::from(limits.commands_per_second);
+    Bucket::with_burst(rate, IDLE_COMMANDS_BURST, Instant::now())
 }

@@ -41,18 +41,15 @@ impl Session<'_> {
         Ok(None)
     }
 
-    /// Whether a data connection was announced; if not, the client is told. Looked at before files
-    /// are touched.
-    pub(crate) fn has_data_way(&mut self) -> bool {
+    /// Whether a data connection was announced. Looked at before files are touched.
+    ///
+    /// # Errors
+    /// The reply that says what is missing.
+    pub(crate) fn announced_data_way(&self) -> Result<(), Reply> {
         if self.way == DataWay::None {
-            self.say(&Reply::NO_DATA_CONNECTION);
-            return false;
+            return Err(Reply::NO_DATA_CONNECTION);
         }
-        if let Some(refusal) = self.unprotected() {
-            self.say(&refusal);
-            return false;
-        }
-        true
+        self.unprotected().map_or(Ok(()), Err)
     }
 
     /// The client's connection, if it is there. Connections from anybody else are drained: one

@@ -27,9 +27,7 @@ impl Session<'_> {
     }
 
     fn begin_listing(&mut self, argument: &[u8], names: bool) -> Answer {
-        if !self.has_data_way() {
-            return Ok(None);
-        }
+        ok_or_answer!(self.announced_data_way());
         let (path, listing) = ok_or_answer!(self.prepare_listing(argument, names));
         let transfer = Transfer::new(TransferKind::Listing, path, Job::Listing(Box::new(listing)))
             .with_replies(Reply::OPENING_DATA, Reply::LISTED);
@@ -94,9 +92,7 @@ impl Session<'_> {
     }
 
     pub(super) fn mlsd(&mut self, argument: &[u8]) -> Answer {
-        if !self.has_data_way() {
-            return Ok(None);
-        }
+        ok_or_answer!(self.announced_data_way());
         let path = ok_or_answer!(self.resolve_or_here(argument));
         let opened = self.root.open_directory(&path).and_then(|directory| {
             let metadata = directory.metadata()?;

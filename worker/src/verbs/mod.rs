@@ -42,10 +42,19 @@ pub(crate) type Answer = Result<Option<Reply>, Fatal>;
 impl Session<'_> {
     /// Obeys one command.
     pub(crate) fn dispatch_verb(&mut self, command: &Command) -> Result<(), Fatal> {
+        let answer = self.answer(command)?;
+        let refused = answer.as_ref().is_some_and(Reply::is_refusal);
+        self.count_command(!refused && command.reaches_files());
+        if let Some(reply) = answer {
+            self.say(&reply);
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, command: &Command) -> Answer {
         let verb = command.verb;
         if command.row.phase == Phase::BeforeLogin {
-            self.say(&Reply::LOGGED_IN_ALREADY);
-            return Ok(());
+            return Ok(Some(Reply::LOGGED_IN_ALREADY));
         }
         if !verb.keeps_offset() {
             if !verb.takes_offset() {
@@ -56,14 +65,11 @@ impl Session<'_> {
             }
         }
         if !command.row.need.is_met(self.account.rights) {
-            self.say(&Reply::RIGHT_MISSING);
             let notice = format!("{} was refused: the account lacks the right", command.row.name);
-            return self.events.add(Event::Notice(notice), &self.channel);
+            self.events.add(Event::Notice(notice), &self.channel)?;
+            return Ok(Some(Reply::RIGHT_MISSING));
         }
-        if let Some(reply) = self.handle(command)? {
-            self.say(&reply);
-        }
-        Ok(())
+        self.handle(command)
     }
 
     fn handle(&mut self, command: &Command) -> Answer {

@@ -12,9 +12,7 @@ use crate::{
 impl Session<'_> {
     pub(super) fn retr(&mut self, argument: &[u8]) -> Answer {
         let offset = std::mem::take(&mut self.offset);
-        if !self.has_data_way() {
-            return Ok(None);
-        }
+        ok_or_answer!(self.announced_data_way());
         let ascii = self.kind == TransferType::Ascii;
         if ascii && offset > 0 {
             return Ok(Some(Reply::REST_IN_ASCII));

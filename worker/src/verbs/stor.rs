@@ -21,9 +21,7 @@ const UNNAMED: &[u8] = b"upload";
 impl Session<'_> {
     pub(super) fn stor(&mut self, argument: &[u8]) -> Answer {
         let offset = std::mem::take(&mut self.offset);
-        if !self.has_data_way() {
-            return Ok(None);
-        }
+        ok_or_answer!(self.announced_data_way());
         let path = ok_or_answer!(self.resolve(argument));
         let (target, offset) = ok_or_answer!(self.stor_target(&path, offset, argument));
         let replies = (Reply::opening(argument, None), Reply::COMPLETE);
@@ -32,9 +30,7 @@ impl Session<'_> {
 
     pub(super) fn appe(&mut self, argument: &[u8]) -> Answer {
         let offset = std::mem::take(&mut self.offset);
-        if !self.has_data_way() {
-            return Ok(None);
-        }
+        ok_or_answer!(self.announced_data_way());
         if offset > 0 {
             return Ok(Some(Reply::APPEND_AFTER_REST));
         }
@@ -60,9 +56,7 @@ impl Session<'_> {
 
     pub(super) fn stou(&mut self, argument: &[u8]) -> Answer {
         let offset = std::mem::take(&mut self.offset);
-        if !self.has_data_way() {
-            return Ok(None);
-        }
+        ok_or_answer!(self.announced_data_way());
         if offset > 0 {
             return Ok(Some(Reply::STOU_AFTER_REST));
         }
