@@ -12,7 +12,7 @@ use std::{
 
 use bulkhead_tests::{
     environment,
-    harness::{ControlConnection, Server, has_ipv6, is_root, needs_ipv6, patterned, test},
+    harness::{Account, ControlConnection, Server, has_ipv6, is_root, needs_ipv6, patterned, test},
     other_host::{self, OtherHost},
     reduced_policy::Embedded,
 };
@@ -101,12 +101,10 @@ const LARGE_PIECES: (&[&str], &str) = (
 /// Calls that a process needs to say its last words, and to end with the status that tells of them.
 const LAST_WORDS: [&str; 2] = ["sendmsg", "exit_group"];
 
-const ALL_RIGHTS: &str = "list,read,write,append,overwrite,delete,rename,mkdir,rmdir,chmod,symlink";
-
 /// A server that does not run yet, with everything the steps need.
 fn prepared() -> Server {
     let server = Server::new()
-        .with_account("alice", &["--rights", ALL_RIGHTS])
+        .with_account("alice", &["--rights", Account::ALL_RIGHTS])
         .with_account("carol", &["--read-only"]);
     let enrolled = server.bulkhead(&["user", "totp", "carol"]);
     assert!(enrolled.status.success(), "{enrolled:?}");

@@ -21,6 +21,10 @@ pub struct Account {
 }
 
 impl Account {
+    /// Every right there is, for `--rights`.
+    pub const ALL_RIGHTS: &str =
+        "list,read,write,append,overwrite,delete,rename,mkdir,rmdir,chmod,symlink";
+
     /// Makes the root directory of an account and gives it to `uid`, where we may.
     pub fn make(scratch: &Path, name: &str, uid: u32) -> Account {
         let root = scratch.join(format!("root-{name}"));

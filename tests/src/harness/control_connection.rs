@@ -145,6 +145,27 @@ impl<S: Transport> ControlConnection<S> {
         Ok(Reply { code, lines })
     }
 
+    /// Reads one reply as the bytes it came in, for names that are no UTF-8.
+    ///
+    /// # Errors
+    /// When the connection ends or times out, or what comes is no reply.
+    pub fn raw_reply(&mut self) -> io::Result<Vec<u8>> {
+        let mut reply = Vec::new();
+        let mut start = 0;
+        loop {
+            if self.reader.read_until(b'\n', &mut reply)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let line = reply.get(start..).unwrap_or_default();
+            let last = line.get(..3).is_some_and(|code| code.iter().all(u8::is_ascii_digit))
+                && line.get(3) == Some(&b' ');
+            if last {
+                return Ok(reply);
+            }
+            start = reply.len();
+        }
+    }
+
     /// Expects that the server closes the connection, with nothing more to read but `421` lines.
     pub fn expect_end(&mut self) {
         loop {

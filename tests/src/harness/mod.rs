@@ -4,6 +4,8 @@ mod account;
 mod certificate;
 mod control_connection;
 mod i2ftp;
+#[cfg(target_arch = "x86_64")]
+mod injection;
 mod namespace;
 mod process;
 mod second_factor;
@@ -25,6 +27,8 @@ pub use i2ftp::{
     I2ftpClient, I2ftpReply, I2ftpServer, KEY_HEX as I2FTP_KEY_HEX, key as i2ftp_key,
     now as i2ftp_now,
 };
+#[cfg(target_arch = "x86_64")]
+pub use injection::Injection;
 pub use namespace::in_namespaces;
 pub use process::Process;
 pub use second_factor::one_time_code;

@@ -1,11 +1,11 @@
-//! Reading a directory as a stream: nobody needs it sorted, and clients sort themselves.
+//! Reading a directory as a stream.
 
 use std::{cell::Cell, ffi::CStr, mem::MaybeUninit, os::fd::OwnedFd};
 
 use rustix::fs::{AtFlags, RawDir, readlinkat_raw, statx};
 
 use super::{
-    error::{FileError, FileResult},
+    error::{Call, FileError, FileResult},
     metadata::Metadata,
 };
 
@@ -38,7 +38,7 @@ pub struct Directory {
     batch: Cell<usize>,
 }
 
-/// An entry of a directory that is being read; never `.` or `..`.
+/// An entry of a directory; never `.` or `..`.
 #[derive(Debug)]
 pub struct Entry<'a> {
     directory: &'a OwnedFd,
@@ -51,6 +51,11 @@ impl Entry<'_> {
         self.name.to_bytes()
     }
 
+    /// Its name, to ask for it again by [`Directory::entry`].
+    pub fn c_name(&self) -> &CStr {
+        self.name
+    }
+
     /// Its facts; a symbolic link's are its own. `None`: it has been deleted meanwhile.
     ///
     /// # Errors
@@ -60,7 +65,7 @@ impl Entry<'_> {
         match statx(self.directory, self.name, flags, Metadata::MASK) {
             Ok(statx) => Ok(Some(Metadata::from(&statx))),
             Err(rustix::io::Errno::NOENT) => Ok(None),
-            Err(errno) => Err(errno.into()),
+            Err(errno) => Err(FileError::of(Call::Stat, errno)),
         }
     }
 
@@ -98,7 +103,7 @@ impl Directory {
         let spare = spare.get_mut(..batch).unwrap_or_default();
         let mut entries = RawDir::new(&self.fd, spare);
         while let Some(entry) = entries.next() {
-            let entry = entry.map_err(FileError::from)?;
+            let entry = entry.map_err(|errno| FileError::of(Call::ReadDirectory, errno))?;
             let name = entry.file_name();
             if name != c"." && name != c".." {
                 each(&Entry { directory: &self.fd, name })?;
@@ -110,12 +115,16 @@ impl Directory {
         Ok(false)
     }
 
+    /// An entry by the name that [`Directory::read_some`] gave.
+    pub fn entry<'a>(&'a self, name: &'a CStr) -> Entry<'a> {
+        Entry { directory: &self.fd, name }
+    }
+
     /// The facts of the directory itself.
     ///
     /// # Errors
     /// What the file system says.
     pub fn metadata(&self) -> FileResult<Metadata> {
-        let statx = statx(&self.fd, c"", AtFlags::EMPTY_PATH, Metadata::MASK)?;
-        Ok(Metadata::from(&statx))
+        super::open_metadata(&self.fd)
     }
 }

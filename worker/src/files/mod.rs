@@ -12,7 +12,7 @@ mod moving;
 mod root;
 
 pub use directory::{Directory, DirectoryBuffer, Entry};
-pub use error::{FileError, FileResult};
+pub use error::{Call, FileError, FileResult};
 pub use metadata::{FileKind, Metadata, Space};
 pub use moving::{Moved, Pipe, copy_range, send_file, splice_from, splice_to};
 pub use root::{Replace, Root, open_metadata, set_length, sync};

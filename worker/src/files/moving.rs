@@ -8,7 +8,7 @@ use rustix::{
     pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice},
 };
 
-use super::error::{FileError, FileResult};
+use super::error::{Call, FileError, FileResult};
 
 /// What became of an attempt to move bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +24,13 @@ pub enum Moved {
 }
 
 /// A failure of a moving call: the peer's is a [`Moved`], the file's an error.
-fn moved(result: Result<usize, Errno>) -> FileResult<Moved> {
+fn moved(call: Call, result: Result<usize, Errno>) -> FileResult<Moved> {
     match result {
         Ok(0) => Ok(Moved::End),
         Ok(bytes) => Ok(Moved::Bytes(bytes)),
         Err(Errno::AGAIN | Errno::INTR) => Ok(Moved::WouldBlock),
         Err(Errno::PIPE | Errno::CONNRESET | Errno::TIMEDOUT | Errno::NOTCONN) => Ok(Moved::Gone),
-        Err(errno) => Err(FileError::from(errno)),
+        Err(errno) => Err(FileError::of(call, errno)),
     }
 }
 
@@ -44,7 +44,7 @@ pub fn send_file(
     offset: &mut u64,
     count: usize,
 ) -> FileResult<Moved> {
-    moved(sendfile(socket, file, Some(offset), count))
+    moved(Call::Send, sendfile(socket, file, Some(offset), count))
 }
 
 /// A pipe for splice.
@@ -61,7 +61,8 @@ impl Pipe {
     /// # Errors
     /// No descriptors left.
     pub fn new(wanted: usize) -> FileResult<Pipe> {
-        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+            .map_err(|errno| FileError::of(Call::Other, errno))?;
         let capacity = fcntl_setpipe_size(&writer, wanted).unwrap_or(64 * 1024);
         Ok(Pipe { reader, writer, capacity })
     }
@@ -78,7 +79,7 @@ impl Pipe {
 /// The system's.
 pub fn splice_from(socket: impl AsFd, pipe: &Pipe, count: usize) -> FileResult<Moved> {
     let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-    moved(splice(socket, None, &pipe.writer, None, count, flags))
+    moved(Call::Other, splice(socket, None, &pipe.writer, None, count, flags))
 }
 
 /// Pipe to file: at most `count` bytes to `*offset` on, which moves along. The caller repeats it
@@ -92,7 +93,7 @@ pub fn splice_to(
     offset: &mut u64,
     count: usize,
 ) -> FileResult<Moved> {
-    moved(splice(&pipe.reader, None, file, Some(offset), count, SpliceFlags::MOVE))
+    moved(Call::Write, splice(&pipe.reader, None, file, Some(offset), count, SpliceFlags::MOVE))
 }
 
 /// Bytes of one step of [`copy_range`].
@@ -112,10 +113,13 @@ pub fn copy_range(
 ) -> FileResult<Moved> {
     let mut piece = [0; COPY_PIECE];
     let room = piece.get_mut(..count.min(COPY_PIECE)).unwrap_or_default();
-    let read = pread(&from, &mut *room, *from_offset)?;
+    let read =
+        pread(&from, &mut *room, *from_offset).map_err(|errno| FileError::of(Call::Read, errno))?;
     let written = match room.get(..read) {
         None | Some([]) => return Ok(Moved::End),
-        Some(bytes) => pwrite(&to, bytes, *to_offset)?,
+        Some(bytes) => {
+            pwrite(&to, bytes, *to_offset).map_err(|errno| FileError::of(Call::Write, errno))?
+        }
     };
     let moved = u64::try_from(written).unwrap_or(u64::MAX);
     *from_offset = from_offset.saturating_add(moved);

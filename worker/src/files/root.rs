@@ -13,7 +13,7 @@ use rustix::{
 
 use super::{
     directory::Directory,
-    error::{FileError, FileResult},
+    error::{Call, FileError, FileResult},
     metadata::{Metadata, Space},
 };
 use crate::ftp::path::VirtualPath;
@@ -121,7 +121,8 @@ impl Root {
     pub fn enter(&self, path: &VirtualPath) -> FileResult<()> {
         let directory = self.open(path.relative(), PLACE | OFlags::DIRECTORY, Mode::empty())?;
         // Resolving a name in it needs the right to search it, which opening the place does not.
-        statx(&directory, c".", AtFlags::SYMLINK_NOFOLLOW, Metadata::MASK)?;
+        let inside = statx(&directory, c".", AtFlags::SYMLINK_NOFOLLOW, Metadata::MASK);
+        inside.map_err(failed(Call::Stat))?;
         Ok(())
     }
 
@@ -131,7 +132,7 @@ impl Root {
     /// What the file system says; [`FileError::Failed`] when it is none.
     pub fn read_link(&self, path: &VirtualPath) -> FileResult<Vec<u8>> {
         let place = self.place(path)?;
-        Ok(readlinkat(&place, place.name, Vec::new())?.into_bytes())
+        Ok(readlinkat(&place, place.name, Vec::new()).map_err(failed(Call::ReadLink))?.into_bytes())
     }
 
     /// Makes a directory. The caller has taken the umask off `mode`.
@@ -143,7 +144,7 @@ impl Root {
             return Err(FileError::Exists);
         }
         let place = self.place(path)?;
-        Ok(mkdirat(&place, place.name, permission_bits(mode))?)
+        mkdirat(&place, place.name, permission_bits(mode)).map_err(failed(Call::MakeDirectory))
     }
 
     /// Removes an empty directory.
@@ -152,11 +153,7 @@ impl Root {
     /// [`FileError::NotEmpty`], [`FileError::NotDirectory`], or what the file system says.
     pub fn remove_directory(&self, path: &VirtualPath) -> FileResult<()> {
         let place = self.place(path)?;
-        match unlinkat(&place, place.name, AtFlags::REMOVEDIR) {
-            // POSIX lets a file system say either of a directory that is not empty.
-            Err(Errno::EXIST) => Err(FileError::NotEmpty),
-            result => Ok(result?),
-        }
+        unlinkat(&place, place.name, AtFlags::REMOVEDIR).map_err(failed(Call::RemoveDirectory))
     }
 
     /// Deletes a file, a symbolic link, a FIFO, a socket: anything but a directory.
@@ -168,7 +165,7 @@ impl Root {
             return Err(FileError::IsDirectory);
         }
         let place = self.place(path)?;
-        Ok(unlinkat(&place, place.name, AtFlags::empty())?)
+        unlinkat(&place, place.name, AtFlags::empty()).map_err(failed(Call::Delete))
     }
 
     /// Renames a file or directory, as the kernel does it: at one stroke.
@@ -189,12 +186,13 @@ impl Root {
                 match statx(&to, to.name, AtFlags::SYMLINK_NOFOLLOW, Metadata::MASK) {
                     Ok(_) => Err(FileError::Exists),
                     Err(Errno::NOENT) => {
-                        Ok(renameat_with(&from, from.name, &to, to.name, RenameFlags::empty())?)
+                        renameat_with(&from, from.name, &to, to.name, RenameFlags::empty())
+                            .map_err(failed(Call::Rename))
                     }
-                    Err(errno) => Err(errno.into()),
+                    Err(errno) => Err(FileError::of(Call::Stat, errno)),
                 }
             }
-            result => Ok(result?),
+            result => result.map_err(failed(Call::Rename)),
         }
     }
 
@@ -206,20 +204,23 @@ impl Root {
     /// [`FileError::NotRegular`] for anything but files and directories, or what the file system
     /// says: only the owner may.
     pub fn change_mode(&self, path: &VirtualPath, mode: u32) -> FileResult<()> {
-        Ok(fchmod(&self.open_to_change(path)?, permission_bits(mode))?)
+        fchmod(&self.open_to_change(path)?, permission_bits(mode)).map_err(failed(Call::Change))
     }
 
     /// Opens a file or directory in whatever way it may be opened, to change what is known of it.
     fn open_to_change(&self, path: &VirtualPath) -> FileResult<OwnedFd> {
-        let kind = match must_be_file(self.metadata(path)?) {
-            Ok(_) => OFlags::empty(),
-            Err(FileError::IsDirectory) => OFlags::DIRECTORY,
+        let metadata = self.metadata(path)?;
+        // By which of the owner's bits it can be opened.
+        let (kind, openable) = match must_be_file(metadata) {
+            Ok(_) => (OFlags::empty(), 0o600),
+            Err(FileError::IsDirectory) => (OFlags::DIRECTORY, 0o400),
             Err(error) => return Err(error),
         };
         let open = |how: OFlags| self.open(path.relative(), how | FILE | kind, Mode::empty());
         match open(OFlags::RDONLY) {
-            Err(FileError::Denied) => Ok(open(OFlags::WRONLY).map_err(|_| FileError::Denied)?),
-            result => Ok(result?),
+            Err(FileError::Denied) if metadata.mode & openable == 0 => Err(FileError::OwnerKeptOut),
+            Err(FileError::Denied) => open(OFlags::WRONLY).map_err(|_| FileError::Denied),
+            result => result,
         }
     }
 
@@ -239,7 +240,7 @@ impl Root {
             None => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         };
         let times = Timestamps { last_access: time(access), last_modification: time(modify) };
-        Ok(futimens(&self.open_to_change(path)?, &times)?)
+        futimens(&self.open_to_change(path)?, &times).map_err(failed(Call::Change))
     }
 
     /// Makes a symbolic link that says `target`. Where it leads is decided when it is followed.
@@ -251,7 +252,7 @@ impl Root {
             return Err(FileError::Exists);
         }
         let place = self.place(link)?;
-        Ok(symlinkat(target, &place, place.name)?)
+        symlinkat(target, &place, place.name).map_err(failed(Call::MakeSymlink))
     }
 
     /// The space of the file system a path is on.
@@ -260,7 +261,7 @@ impl Root {
     /// What the file system says.
     pub fn space(&self, path: &VirtualPath) -> FileResult<Space> {
         let fd = self.open(path.relative(), PLACE, Mode::empty())?;
-        Ok(Space::from(&fstatfs(&fd)?))
+        Ok(Space::from(&fstatfs(&fd).map_err(failed(Call::Stat))?))
     }
 
     /// Looks before it opens, so that no FIFO or device is opened for effect, and looks again at
@@ -281,15 +282,14 @@ impl Root {
                 Ok(fd) => return Ok(fd),
                 // A rename or mount elsewhere made it impossible to say that `..` stays beneath.
                 Err(Errno::AGAIN | Errno::INTR) if attempts < ATTEMPTS => attempts += 1,
-                Err(Errno::XDEV) => return Err(FileError::Beneath),
-                Err(errno) => return Err(errno.into()),
+                Err(errno) => return Err(FileError::of(Call::Open, errno)),
             }
         }
     }
 
-    /// The directory of a path, resolved, and the name in it. The root has no name: it is in use.
+    /// The directory of a path, resolved, and the name in it. The root has none.
     fn place<'a>(&'a self, path: &'a VirtualPath) -> FileResult<Place<'a>> {
-        let (directory, name) = path.split().ok_or(FileError::Busy)?;
+        let (directory, name) = path.split().ok_or(FileError::Root)?;
         let parent = if directory == b"." {
             None
         } else {
@@ -297,6 +297,11 @@ impl Root {
         };
         Ok(Place { parent, root: self.fd.as_fd(), name })
     }
+}
+
+/// What a failure of this call means.
+fn failed(call: Call) -> impl Fn(Errno) -> FileError {
+    move |errno| FileError::of(call, errno)
 }
 
 /// Read, write and execute for owner, group and others: nothing above.
@@ -319,7 +324,8 @@ fn must_be_file(metadata: Metadata) -> FileResult<Metadata> {
 /// # Errors
 /// What the file system says.
 pub fn open_metadata(file: impl AsFd) -> FileResult<Metadata> {
-    Ok(Metadata::from(&statx(file, c"", AtFlags::EMPTY_PATH, Metadata::MASK)?))
+    let statx = statx(file, c"", AtFlags::EMPTY_PATH, Metadata::MASK);
+    Ok(Metadata::from(&statx.map_err(failed(Call::Stat))?))
 }
 
 /// Makes an open file this long: cuts it, or lets a hole follow.
@@ -327,7 +333,7 @@ pub fn open_metadata(file: impl AsFd) -> FileResult<Metadata> {
 /// # Errors
 /// What the file system says.
 pub fn set_length(file: impl AsFd, length: u64) -> FileResult<()> {
-    Ok(ftruncate(file, length)?)
+    ftruncate(file, length).map_err(failed(Call::Write))
 }
 
 /// Waits until what was written to a file is on its disk.
@@ -335,5 +341,5 @@ pub fn set_length(file: impl AsFd, length: u64) -> FileResult<()> {
 /// # Errors
 /// What the file system says: then the upload is not complete.
 pub fn sync(file: impl AsFd) -> FileResult<()> {
-    Ok(fsync(file)?)
+    fsync(file).map_err(failed(Call::Write))
 }

@@ -154,7 +154,7 @@ fn directories_are_made_read_and_removed() {
     scratch.root.enter(&path("e")).unwrap();
     scratch.root.remove_directory(&path("e")).unwrap();
     assert_eq!(scratch.root.enter(&path("e")).unwrap_err(), FileError::NotFound);
-    assert_eq!(scratch.root.remove_directory(&path("/")).unwrap_err(), FileError::Busy);
+    assert_eq!(scratch.root.remove_directory(&path("/")).unwrap_err(), FileError::Root);
     assert_eq!(scratch.root.delete(&path("/")).unwrap_err(), FileError::IsDirectory);
 }
 

@@ -3,9 +3,9 @@
 //! The hot path of the server's listings: every line is appended to one reused buffer, numbers are
 //! written by hand, and what repeats from one entry to the next (time, owner) is not made anew.
 //!
-//! A name is any bytes but NUL and `/`. Two of them could forge a line or end one early: CR and LF.
-//! They, and the other control bytes, are shown as `?`; the entry is shown nevertheless, for a
-//! listing is never cut silently.
+//! A name is any bytes but NUL and `/`, and is written byte for byte, so that a client can name what
+//! it was told of. Two bytes could forge a line or end one early: CR and LF. They are shown as `?`;
+//! the entry is shown nevertheless, for a listing is never cut silently.
 
 mod facts;
 
@@ -104,16 +104,23 @@ pub fn append_name_line(out: &mut Vec<u8>, name: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a name: control bytes as `?`, everything else as it is.
+/// Appends a name: CR and LF as `?`, everything else as it is.
 #[inline]
 fn append_name(out: &mut Vec<u8>, name: &[u8]) {
     let start = out.len();
     out.extend_from_slice(name);
-    if name.iter().any(u8::is_ascii_control) {
-        for byte in out.iter_mut().skip(start).filter(|byte| byte.is_ascii_control()) {
+    if name.iter().any(|byte| ends_line(*byte)) {
+        for byte in out.iter_mut().skip(start).filter(|byte| ends_line(**byte)) {
             *byte = b'?';
         }
     }
+}
+
+/// Whether a byte could end a line of a listing or a reply; NUL, which no name has, for those who
+/// read CR NUL as one.
+#[inline]
+pub fn ends_line(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n' | b'\0')
 }
 
 /// `drwxr-xr-x`.
@@ -294,7 +301,22 @@ mod tests {
             list(b"a\r\n-rw-r--r-- 1 0 0 1 Jan 1 00:00 b", &facts(FileKind::Regular, 0o644), b"");
         assert_eq!(line.matches('\n').count(), 1);
         let mut out = Vec::new();
-        append_name_line(&mut out, b"a\nb\tc\x7f");
-        assert_eq!(out, b"a?b?c?\r\n");
+        append_name_line(&mut out, b"a\nb\r");
+        assert_eq!(out, b"a?b?\r\n");
+    }
+
+    #[test]
+    fn f2_every_byte_of_a_name_but_cr_and_lf_is_listed_as_it_is() {
+        for byte in (1..=255).filter(|byte| !matches!(byte, b'/' | b'\r' | b'\n')) {
+            let name = [b'a', byte, b'b'];
+            let mut out = Vec::new();
+            append_name_line(&mut out, &name);
+            assert_eq!(out, [&name[..], b"\r\n"].concat(), "NLST of {byte}");
+            out.clear();
+            let metadata = facts(FileKind::Symlink, 0o644);
+            ListFormatter::new(NOW).append(&mut out, &name, &metadata, &name);
+            let shown = [b" ", &name[..], b" -> ", &name[..], b"\r\n"].concat();
+            assert!(out.ends_with(&shown), "LIST of {byte}");
+        }
     }
 }

@@ -115,7 +115,7 @@ impl Reply {
     }
 
     /// A file operation that was not done, with its reason. `name` is the path as the client
-    /// wrote it.
+    /// wrote it. Together with [`FileError::of`] the one table from call and errno to reply.
     pub fn file_error(error: FileError, name: &[u8]) -> Reply {
         let code = match error {
             FileError::NotFound
@@ -129,12 +129,18 @@ impl Reply {
             | FileError::LinkLoop
             | FileError::ReadOnly
             | FileError::CrossesFileSystems
-            | FileError::NotSupported => 550,
+            | FileError::IntoItself
+            | FileError::TooManyLinks
+            | FileError::Mounted
+            | FileError::Root
+            | FileError::OwnerKeptOut
+            | FileError::NotSupported
+            | FileError::Failed(_) => 550,
             FileError::Name => 553,
             FileError::NoSpace => 452,
             FileError::Quota | FileError::TooLarge => 552,
-            FileError::Busy => 450,
-            FileError::Resources(_) | FileError::Failed(_) => 451,
+            FileError::Again | FileError::Running => 450,
+            FileError::Resources(_) | FileError::Device(_) => 451,
         };
         let mut text = name.to_vec();
         if !text.is_empty() {
@@ -365,7 +371,7 @@ impl Reply {
     }
 
     /// Appends the bytes that are sent. Nothing in them but the ends of the reply's own lines is a
-    /// CR, an LF or another control byte (they become `?`), and a 0xFF is doubled (RFC 854).
+    /// CR or an LF (they become `?`), and a 0xFF is doubled (RFC 854).
     pub fn encode(&self, out: &mut Vec<u8>) {
         let [hundreds, rest] = [self.code / 100, self.code % 100];
         let digits = super::calendar::two_digits(u8::try_from(rest).unwrap_or(0));
@@ -402,7 +408,7 @@ fn append_safe(out: &mut Vec<u8>, text: &[u8]) {
     for byte in text {
         match byte {
             0xFF => out.extend_from_slice(&[0xFF, 0xFF]),
-            control if control.is_ascii_control() => out.push(b'?'),
+            end if super::listing::ends_line(*end) => out.push(b'?'),
             byte => out.push(*byte),
         }
     }
@@ -414,8 +420,8 @@ mod tests {
 
     #[test]
     fn no_name_can_forge_a_line() {
-        let reply = Reply::path(b"/a\r\n226 forged\xff\"x\0", "made.");
-        assert_eq!(reply.to_bytes(), b"257 \"/a??226 forged\xff\xff\"\"x?\" made.\r\n");
+        let reply = Reply::path(b"/a\r\n226 forged\xff\"x\t", "made.");
+        assert_eq!(reply.to_bytes(), b"257 \"/a??226 forged\xff\xff\"\"x\t\" made.\r\n");
         let reply = Reply::facts(b"type=file; x\r\n250 End".to_vec());
         assert_eq!(reply.to_bytes(), b"250-Facts\r\n type=file; x??250 End\r\n250 End\r\n");
     }
@@ -468,8 +474,8 @@ mod tests {
             (FileError::NoSpace, 452),
             (FileError::Quota, 552),
             (FileError::Name, 553),
-            (FileError::Busy, 450),
-            (FileError::Failed(rustix::io::Errno::IO), 451),
+            (FileError::Again, 450),
+            (FileError::Device(rustix::io::Errno::IO), 451),
         ] {
             assert_eq!(Reply::file_error(error, b"a").code(), code);
         }

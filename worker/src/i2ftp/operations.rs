@@ -155,8 +155,7 @@ impl Work<'_> {
             match send_file(target, source, &mut read, PIECE) {
                 Ok(Moved::End) => return Ok(()),
                 Ok(Moved::Bytes(_) | Moved::WouldBlock | Moved::Gone) => self.look()?,
-                Err(FileError::CrossesFileSystems | FileError::NotSupported)
-                | Err(FileError::Failed(Errno::INVAL)) => {
+                Err(FileError::CrossesFileSystems | FileError::NotSupported) => {
                     return self.copy_by_hand(source, target, read);
                 }
                 Err(e) => return Err(e.into()),

@@ -6,7 +6,10 @@ use i2ftp::{
 };
 use rustix::io::Errno;
 
-use crate::{files::FileError, ftp::path::PathError};
+use crate::{
+    files::{Call, FileError},
+    ftp::path::PathError,
+};
 
 /// Why a request is answered with a failure. The connection goes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +72,7 @@ pub enum Refusal {
 
 impl From<Errno> for Refusal {
     fn from(errno: Errno) -> Refusal {
-        Refusal::File(errno.into())
+        Refusal::File(FileError::of(Call::Write, errno))
     }
 }
 

@@ -10,6 +10,7 @@ use rustix::{
 use super::{Outcome, Stage, Transfer, ended};
 use crate::{
     Fatal,
+    files::{Call, FileError},
     ftp::reply::Reply,
     session::{DataWay, Session},
 };
@@ -76,7 +77,7 @@ impl Session<'_> {
                     | Errno::HOSTDOWN
                     | Errno::HOSTUNREACH,
                 ) => {}
-                Err(errno) => return Err(Outcome::File(errno.into())),
+                Err(errno) => return Err(Outcome::File(FileError::of(Call::Other, errno))),
             }
         }
         Ok(None)

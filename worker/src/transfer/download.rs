@@ -6,7 +6,7 @@ use rustix::event::PollFlags;
 
 use super::{DataConnection, Job, Outcome, Scratch, Step, Transfer};
 use crate::{
-    files::{FileError, Moved, send_file},
+    files::{Call, FileError, Moved, send_file},
     ftp::ascii::ToWire,
 };
 
@@ -111,7 +111,7 @@ impl Transfer {
             let read = match rustix::io::pread(&download.file, &mut *piece, download.offset) {
                 Ok(0) => return Step::Over(Outcome::Shrunk),
                 Ok(read) => read,
-                Err(errno) => return Step::Over(Outcome::File(FileError::from(errno))),
+                Err(errno) => return Step::Over(Outcome::File(FileError::of(Call::Read, errno))),
             };
             download.offset = download.offset.saturating_add(u64::try_from(read).unwrap_or(0));
             match connection.write(piece.get(..read).unwrap_or_default()) {
@@ -146,7 +146,7 @@ impl Transfer {
             let read = match rustix::io::pread(&download.file, &mut scratch.raw, download.offset) {
                 Ok(0) => return Step::Over(Outcome::Shrunk),
                 Ok(read) => read,
-                Err(errno) => return Step::Over(Outcome::File(FileError::from(errno))),
+                Err(errno) => return Step::Over(Outcome::File(FileError::of(Call::Read, errno))),
             };
             download.offset = download.offset.saturating_add(u64::try_from(read).unwrap_or(0));
             scratch.raw.truncate(read);

@@ -7,7 +7,8 @@ use rustix::event::PollFlags;
 use super::{DataConnection, Job, Outcome, Scratch, Step, Transfer};
 use crate::{
     files::{
-        FileError, FileResult, Moved, Pipe, Replace, Root, set_length, splice_from, splice_to, sync,
+        Call, FileError, FileResult, Moved, Pipe, Replace, Root, set_length, splice_from,
+        splice_to, sync,
     },
     ftp::{ascii::FromWire, path::VirtualPath},
 };
@@ -279,7 +280,7 @@ impl Upload {
                     self.offset = self.offset.saturating_add(written);
                 }
                 Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(Outcome::File(FileError::from(errno))),
+                Err(errno) => return Err(Outcome::File(FileError::of(Call::Write, errno))),
             }
         }
         Ok(())

@@ -5,9 +5,9 @@ use std::{os::fd::OwnedFd, time::Instant};
 
 use super::ok_or_reply;
 use crate::{
-    files::FileError,
+    files::{Call, FileError},
     ftp::{
-        argument::{self, SumRequest},
+        argument::{self, ByteRange, SumRequest},
         digest::{Algorithm, Sum},
         reply::Reply,
     },
@@ -34,45 +34,54 @@ impl Session<'_> {
     }
 
     pub(super) fn hash(&mut self, argument: &[u8]) -> Option<Reply> {
-        let (start, end) = match self.range.take() {
-            Some(range) => (range.first, Some(range.last.saturating_add(1))),
-            None => (0, None),
-        };
-        self.begin_sum(self.algorithm, argument, start, end, Form::Hash)
+        let range = self.range.take();
+        let opened = self.open_to_sum(argument);
+        self.begin_sum(self.algorithm, opened, range, Form::Hash)
     }
 
     pub(super) fn sum(&mut self, algorithm: Algorithm, argument: &[u8]) -> Option<Reply> {
         match argument::sum(argument) {
-            Ok(SumRequest { path, start, end }) => {
-                self.begin_sum(algorithm, path, start, end, Form::SumAlone)
+            Ok(SumRequest { path, range, or }) => {
+                let mut opened = self.open_to_sum(path);
+                let mut range = range;
+                if let (Err(_), Some((path, other))) = (&opened, or)
+                    && let Ok(found) = self.open_to_sum(path)
+                {
+                    (opened, range) = (Ok(found), Some(other));
+                }
+                self.begin_sum(algorithm, opened, range, Form::SumAlone)
             }
             Err(error) => Some(Reply::argument(error)),
         }
     }
 
-    /// Begins a sum from `start` to (not including) `end`. The reply when it cannot be made.
+    fn open_to_sum(&self, name: &[u8]) -> Result<Source, Reply> {
+        let path = self.resolve(name)?;
+        let opened = self.root.open_read(&path);
+        let (file, metadata) = opened.map_err(|error| Reply::file_error(error, name))?;
+        Ok(Source { file, size: metadata.size, name: name.to_vec() })
+    }
+
+    /// Begins the sum of a range, or of the whole file. The reply when it cannot be made.
     fn begin_sum(
         &mut self,
         algorithm: Algorithm,
-        name: &[u8],
-        start: u64,
-        end: Option<u64>,
+        opened: Result<Source, Reply>,
+        range: Option<ByteRange>,
         form: Form,
     ) -> Option<Reply> {
-        let path = match self.resolve(name) {
-            Ok(path) => path,
+        let Source { file, size, name } = match opened {
+            Ok(source) => source,
             Err(reply) => return Some(reply),
         };
-        let (file, metadata) = match self.root.open_read(&path) {
-            Ok(opened) => opened,
-            Err(error) => return Some(Reply::file_error(error, name)),
+        let (start, end) = match range {
+            Some(ByteRange { first, last }) => (first, last.saturating_add(1)),
+            None => (0, size),
         };
-        let end = end.unwrap_or(metadata.size);
-        if end > metadata.size || start > end {
+        if end > size {
             return Some(Reply::RANGE_BEYOND_END);
         }
         let sum = Sum::new(algorithm);
-        let name = name.to_vec();
         self.summing =
             Some(Summing { file, sum, algorithm, start, offset: start, end, name, form });
         None
@@ -89,6 +98,14 @@ impl Session<'_> {
             None => self.summing = Some(summing),
         }
     }
+}
+
+/// A file that was opened for its sum.
+struct Source {
+    file: OwnedFd,
+    size: u64,
+    /// As the client wrote it.
+    name: Vec<u8>,
 }
 
 /// How a sum is told.
@@ -136,7 +153,9 @@ impl Summing {
                     self.offset = self.offset.saturating_add(u64::try_from(read).unwrap_or(0));
                 }
                 Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Some(Reply::file_error(FileError::from(errno), &self.name)),
+                Err(errno) => {
+                    return Some(Reply::file_error(FileError::of(Call::Read, errno), &self.name));
+                }
             }
         }
         None

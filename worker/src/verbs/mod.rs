@@ -80,7 +80,8 @@ impl Session<'_> {
                 Reply::LOGGED_IN_ALREADY
             }
             Verb::Quit => self.quit(),
-            Verb::Rein => self.rein(),
+            // A process that has become an account cannot become anybody else.
+            Verb::Rein => Reply::LOGIN_STAYS,
             Verb::Lang => feat::lang(argument),
             Verb::Clnt => Reply::CLIENT_NOTED,
             Verb::Csid => Reply::CLIENT_IDENTITY,

@@ -1,4 +1,4 @@
-//! QUIT and REIN (RFC 959 section 4.1.1).
+//! QUIT (RFC 959 section 4.1.1).
 
 use ipc::session::SessionClosed;
 
@@ -8,11 +8,5 @@ impl Session<'_> {
     pub(super) fn quit(&mut self) -> Reply {
         self.ending = Some(SessionClosed::Quit);
         Reply::GOODBYE
-    }
-
-    /// A process that has become an account cannot become anybody else: the client connects anew.
-    pub(super) fn rein(&mut self) -> Reply {
-        self.ending = Some(SessionClosed::Reinitialize);
-        Reply::REINITIALIZE_CLOSES
     }
 }

@@ -7,7 +7,7 @@ use ipc::{
 
 use super::{Answer, ok_or_answer};
 use crate::{
-    files::{FileError, Replace},
+    files::{Call, FileError, Replace},
     ftp::{argument::TransferType, ascii::FromWire, path::VirtualPath, reply::Reply},
     session::Session,
     transfer::{Job, Target, Transfer, Upload},
@@ -82,6 +82,7 @@ impl Session<'_> {
             return Err(Reply::ATOMIC_NO_REST);
         }
         match self.root.open_write(path) {
+            Ok((_, metadata)) if offset > metadata.size => Err(Reply::BEYOND_END),
             Ok((file, metadata)) if offset > 0 => {
                 let needed = if offset < metadata.size {
                     // Bytes that are there are replaced.
@@ -107,10 +108,13 @@ impl Session<'_> {
                 if !rights.contains(Rights::WRITE) {
                     return Err(Reply::RIGHT_MISSING);
                 }
+                if offset > 0 {
+                    return Err(Reply::BEYOND_END);
+                }
                 if atomic {
                     return Ok((beside(path, Replace::Never)?, 0));
                 }
-                Ok((Target::Create, offset))
+                Ok((Target::Create, 0))
             }
             Err(error) => Err(Reply::file_error(error, name)),
         }
@@ -158,7 +162,7 @@ impl Session<'_> {
 /// A hidden file beside the target, under a name that nobody can guess.
 fn beside(path: &VirtualPath, replace: Replace) -> Result<Target, Reply> {
     let mut random = [0u8; 8];
-    let failed = |errno| Reply::file_error(FileError::from(errno), b"");
+    let failed = |errno| Reply::file_error(FileError::of(Call::Other, errno), b"");
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).map_err(failed)?;
     let name = format!(".bulkhead-{:016x}", u64::from_ne_bytes(random));
     let hidden = path.parent().child(name.as_bytes()).map_err(Reply::path_error)?;

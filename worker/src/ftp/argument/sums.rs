@@ -22,12 +22,9 @@ pub struct ByteRange {
 pub fn range(argument: &[u8]) -> Argument<Option<ByteRange>> {
     const ERROR: ArgumentError = Syntax("RANG needs the first and the last byte, or 1 0.");
     let mut words = words(argument);
-    let (first, last) = (words.next().and_then(number), words.next().and_then(number));
-    match (first, last, words.next()) {
-        (Some(1), Some(0), None) => Ok(None),
-        (Some(first), Some(last), None) if first <= last && last < MAX_OFFSET => {
-            Ok(Some(ByteRange { first, last }))
-        }
+    match (words.next(), words.next(), words.next()) {
+        (Some(b"1"), Some(b"0"), None) => Ok(None),
+        (Some(first), Some(last), None) => byte_range(first, last).map(Some).ok_or(ERROR),
         _ => Err(ERROR),
     }
 }
@@ -37,24 +34,26 @@ pub fn range(argument: &[u8]) -> Argument<Option<ByteRange>> {
 pub struct SumRequest<'a> {
     /// The file.
     pub path: &'a [u8],
-    /// Its first byte.
-    pub start: u64,
-    /// Behind its last byte; `None`: to the end of the file.
-    pub end: Option<u64>,
+    /// Its bytes; `None`: all of them.
+    pub range: Option<ByteRange>,
+    /// What else the argument may mean, if no file has the whole of it for a name: a name without
+    /// quotes, and a range.
+    pub or: Option<(&'a [u8], ByteRange)>,
 }
 
-/// XCRC and its sisters: `file`, or `"file" start end`; a name without quotes is the whole rest.
+/// XCRC and its sisters: `file [first last]`, the range as in RANG. The file may stand in quotes, and
+/// has to where its own name ends in two numbers and a range is meant.
 ///
 /// # Errors
 /// `Syntax`.
 pub fn sum(argument: &[u8]) -> Argument<SumRequest<'_>> {
-    const ERROR: ArgumentError = Syntax("A file is needed; with a range: \"file\" start end.");
+    const ERROR: ArgumentError =
+        Syntax("A file is needed, and for a range its first and last byte.");
+    if argument.is_empty() {
+        return Err(ERROR);
+    }
     let Some(quoted) = argument.strip_prefix(b"\"") else {
-        return if argument.is_empty() {
-            Err(ERROR)
-        } else {
-            Ok(SumRequest { path: argument, start: 0, end: None })
-        };
+        return Ok(SumRequest { path: argument, range: None, or: trailing_range(argument) });
     };
     let close = quoted.iter().rposition(|byte| *byte == b'"').ok_or(ERROR)?;
     let (path, rest) = quoted.split_at(close);
@@ -62,14 +61,26 @@ pub fn sum(argument: &[u8]) -> Argument<SumRequest<'_>> {
     if path.is_empty() || !(rest.is_empty() || rest.starts_with(b" ")) {
         return Err(ERROR);
     }
-    let mut numbers =
-        words(rest).map(|word| number(word).filter(|n| *n <= MAX_OFFSET).ok_or(ERROR));
-    let start = numbers.next().transpose()?.unwrap_or(0);
-    let end = numbers.next().transpose()?;
-    if numbers.next().is_some() || end.is_some_and(|end| end < start) {
-        return Err(ERROR);
-    }
-    Ok(SumRequest { path, start, end })
+    let mut words = words(rest);
+    let range = match (words.next(), words.next(), words.next()) {
+        (None, None, None) => None,
+        (Some(first), Some(last), None) => Some(byte_range(first, last).ok_or(ERROR)?),
+        _ => return Err(ERROR),
+    };
+    Ok(SumRequest { path, range, or: None })
+}
+
+/// A name and the two numbers behind it.
+fn trailing_range(argument: &[u8]) -> Option<(&[u8], ByteRange)> {
+    let mut parts = argument.rsplitn(3, |byte| *byte == b' ');
+    let (last, first, path) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((path, byte_range(first, last)?)).filter(|(path, _)| !path.is_empty())
+}
+
+/// Two numbers in order.
+fn byte_range(first: &[u8], last: &[u8]) -> Option<ByteRange> {
+    let (first, last) = (number(first)?, number(last)?);
+    (first <= last && last < MAX_OFFSET).then_some(ByteRange { first, last })
 }
 
 #[cfg(test)]
@@ -88,11 +99,21 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_asked_for_with_and_without_range() {
-        let request = |path, start, end| Ok(SumRequest { path, start, end });
-        assert_eq!(sum(b"a b 1 2"), request(b"a b 1 2", 0, None));
-        assert_eq!(sum(b"\"a \"b\" 1 2"), request(b"a \"b", 1, Some(2)));
-        assert_eq!(sum(b"\"a\" 7"), request(b"a", 7, None));
+    fn g12_sums_have_one_form_and_the_range_of_rang() {
+        let range = |first, last| Some(ByteRange { first, last });
+        let quoted = |path, range| Ok(SumRequest { path, range, or: None });
+        assert_eq!(sum(b"\"a \"b\" 1 2"), quoted(b"a \"b", range(1, 2)));
+        assert_eq!(sum(b"\"a 1 2\""), quoted(b"a 1 2", None));
+        assert_eq!(sum(b"\"a\" 0 0"), quoted(b"a", range(0, 0)));
+        let plain = sum(b"a b 1 2").unwrap();
+        assert_eq!((plain.path, plain.range), (b"a b 1 2".as_slice(), None));
+        assert_eq!(plain.or, range(1, 2).map(|range| (b"a b".as_slice(), range)));
+        for name in [b"a".as_slice(), b"a 1", b"1 2", b" 1 2", b"a 2 1", b"a 1 x"] {
+            assert_eq!(sum(name), quoted(name, None), "{name:?}");
+        }
         assert!(syntax(sum(b"\"a")) && syntax(sum(b"\"a\" 3 2")) && syntax(sum(b"\"a\"x")));
+        assert!(syntax(sum(b"")) && syntax(sum(b"\"\"")) && syntax(sum(b"\"a\" 7")));
+        assert!(syntax(sum(b"\"a\" 0 9223372036854775807")));
+        assert!(sum(b"\"a\" 0 9223372036854775806").is_ok());
     }
 }

@@ -54,7 +54,6 @@ impl Reply {
     pub const TOO_MANY_FAILURES: Reply = Reply::fixed(421, "Too many failed logins; goodbye.");
     pub const NOT_FTP: Reply = Reply::fixed(421, "This is not FTP; goodbye.");
     pub const SHUTTING_DOWN: Reply = Reply::fixed(421, "The server is going down; goodbye.");
-    pub const REINITIALIZE_CLOSES: Reply = Reply::fixed(421, "A login cannot be undone here: connect anew.");
     pub const INTERNAL: Reply = Reply::fixed(421, "The server failed; connect anew.");
     pub const AUTH_PIPELINED: Reply = Reply::fixed(421, "Nothing may follow AUTH before the handshake; goodbye.");
 
@@ -75,6 +74,7 @@ impl Reply {
 
     pub const UNKNOWN: Reply = Reply::fixed(500, "Unknown command.");
     pub const NOT_IMPLEMENTED: Reply = Reply::fixed(502, "Not implemented here; HELP names the commands that are.");
+    pub const LOGIN_STAYS: Reply = Reply::fixed(502, "A login cannot be undone here: QUIT, and connect anew.");
     pub const EMPTY: Reply = Reply::fixed(500, "A command is needed.");
     pub const LINE_TOO_LONG: Reply = Reply::fixed(500, "The line is longer than 4096 bytes.");
     pub const NUL: Reply = Reply::fixed(501, "The line contains a NUL byte.");
