@@ -109,8 +109,8 @@ const TABLE: &[Row] = &[
     row("XPWD", After, 0, NOTHING),
     row("MKD", After, 501, NEW_NAMES),
     row("XMKD", After, 501, NEW_NAMES),
-    row("RMD", After, 501, &[("nowhere", 550), ("{name}", 553), ("a", 550), ("/", 450)]),
-    row("XRMD", After, 501, &[("nowhere", 550), ("{name}", 553), ("a", 550), ("/", 450)]),
+    row("RMD", After, 501, &[("nowhere", 550), ("{name}", 553), ("a", 550), ("/", 550)]),
+    row("XRMD", After, 501, &[("nowhere", 550), ("{name}", 553), ("a", 550), ("/", 550)]),
     row("DELE", After, 501, NAMES),
     row("RNFR", After, 501, NAMES),
     // Its codes depend on RNFR; see `in_state`.

@@ -1,7 +1,11 @@
 //! What transcripts cannot show of commands: bytes that come in odd pieces, and what is left on the
 //! disk. The commands themselves are in tests/transcripts/.
 
-use std::os::unix::{ffi::OsStrExt, fs::PermissionsExt};
+use std::{
+    io::Write,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    time::Duration,
+};
 
 use bulkhead_tests::harness::{Account, ControlConnection, Server, test};
 use libtest_mimic::Trial;
@@ -16,6 +20,15 @@ pub fn tests() -> Vec<Trial> {
         test("commands::new_files_get_the_mode_that_the_umask_leaves", modes),
         test("commands::a_refused_change_leaves_the_files_as_they_were", read_only),
         test("commands::names_with_quotes_spaces_and_control_bytes_forge_nothing", names),
+        test("commands::f3_half_a_line_does_not_keep_the_idle_timer_away", half_a_line),
+        test("commands::f4_rein_after_login_is_refused_and_the_session_goes_on", rein),
+        test("commands::f5_noop_and_others_may_stand_between_rnfr_and_rnto", between_rnfr_and_rnto),
+        test("commands::g4_an_offset_beyond_the_end_makes_no_hole", offsets),
+        test("commands::g6_what_keeps_its_owner_out_says_so", kept_out),
+        test("commands::g10_small_listings_are_sorted_and_large_ones_whole", sorted_listings),
+        test("commands::g11_a_recursive_listing_is_a_504", recursive),
+        test("commands::g12_sums_have_one_form_in_help_feat_and_use", sum_forms),
+        test("commands::g14_rest_is_kept_by_what_prepares_a_transfer", rest_is_kept),
     ]
 }
 
@@ -104,6 +117,9 @@ fn rest() {
     let mut control = server.log_in("alice");
     control.command("TYPE I", 200);
     // In a file that is nearly all hole.
+    server.account("alice").put("sparse", b"");
+    let sparse = std::fs::File::options().write(true).open(server.account("alice").path("sparse"));
+    sparse.unwrap().set_len(5_000_000_000).unwrap();
     control.command("REST 5000000000", 350);
     control.upload("STOR sparse", b"end");
     assert_eq!(control.command("SIZE sparse", 213).text(), "5000000003");
@@ -201,4 +217,237 @@ fn names() {
     control.send_raw(b"MKD \xe9\xff\xff\r\n");
     control.expect(257);
     assert!(alice.path("").join(std::ffi::OsStr::from_bytes(b"\xe9\xff")).is_dir());
+}
+
+fn half_a_line() {
+    let server = Server::new()
+        .with("idle_ctrl_timeout", "3")
+        .with("limits.login_timeout", "0")
+        .with_account("alice", &[])
+        .run();
+    // Before login and after it.
+    for logged_in in [false, true] {
+        let mut control = if logged_in { server.log_in("alice") } else { server.connect() };
+        control.command("NOOP", 200);
+        let mut stream = control.stream().try_clone().unwrap();
+        let trickle = std::thread::spawn(move || {
+            while stream.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        control.expect(421);
+        drop(control);
+        trickle.join().unwrap();
+    }
+}
+
+fn rein() {
+    let server = Server::start();
+    let mut control = server.log_in("alice");
+    control.command("CWD /", 250);
+    let reply = control.command("REIN", 502);
+    assert!(reply.text().contains("connect anew"), "{reply:?}");
+    control.command("PWD", 257);
+    control.command("USER alice", 503);
+}
+
+fn between_rnfr_and_rnto() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    alice.put("a", b"x");
+    let mut control = server.log_in("alice");
+    control.command("RNFR a", 350);
+    for (line, code) in [("NOOP", 200), ("STAT", 211), ("TYPE I", 200), ("EPSV", 229)] {
+        control.command(line, code);
+    }
+    control.command("RNTO b", 250);
+    assert!(alice.has("b"));
+    // Whatever does something else gives it up.
+    for (line, code) in [("PWD", 257), ("CWD /", 250), ("SIZE b", 213), ("MKD d", 257)] {
+        control.command("RNFR b", 350);
+        control.command(line, code);
+        control.command("RNTO c", 503);
+    }
+    // A failed RNTO as well.
+    control.command("RNFR b", 350);
+    control.command("RNTO gone/c", 550);
+    control.command("RNTO c", 503);
+    assert!(alice.has("b") && !alice.has("c"));
+}
+
+fn offsets() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    let mut control = server.log_in("alice");
+    control.command("TYPE I", 200);
+    let largest = i64::MAX.to_string();
+    let beyond = (1u64 << 63).to_string();
+    for (offset, code) in [
+        ("0", 226),
+        ("9", 226),
+        ("10", 226),
+        ("11", 554),
+        ("4294967296", 554),
+        (largest.as_str(), 554),
+    ] {
+        for name in ["r", "gone"] {
+            alice.put("r", b"0123456789");
+            control.command("EPSV", 229);
+            control.command(&format!("REST {offset}"), 350);
+            if name == "gone" || code == 554 {
+                let missing = name == "gone" && offset != "0";
+                if missing || code == 554 {
+                    control.command(&format!("STOR {name}"), 554);
+                    assert!(!alice.has("gone"));
+                    assert_eq!(alice.read("r"), b"0123456789");
+                }
+                continue;
+            }
+            control.upload(&format!("STOR {name}"), b"AB");
+            let at: usize = offset.parse().unwrap();
+            let mut expected = b"0123456789"[..at].to_vec();
+            expected.extend_from_slice(b"AB");
+            let kept = b"0123456789".get(at + 2..).unwrap_or_default();
+            if at > 0 {
+                expected.extend_from_slice(kept);
+            }
+            assert_eq!(alice.read(name), expected, "REST {offset}");
+        }
+    }
+    alice.put("r", b"0123456789");
+    for (offset, code) in [("11", 554), (largest.as_str(), 554)] {
+        control.command("EPSV", 229);
+        control.command(&format!("REST {offset}"), 350);
+        control.command("RETR r", code);
+    }
+    control.command("REST 10", 350);
+    assert_eq!(control.download("RETR r"), b"");
+    for offset in [beyond.as_str(), "18446744073709551615", "18446744073709551616", "-1", "1x", ""]
+    {
+        control.command(&format!("REST {offset}"), 501);
+    }
+}
+
+fn kept_out() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    alice.put("f", b"x");
+    alice.make_directory("d");
+    let mut control = server.log_in("alice");
+    // Any of the owner's bits that lets it be opened is enough.
+    for bits in ["400", "200", "644"] {
+        control.command(&format!("SITE CHMOD {bits} f"), 200);
+    }
+    control.command("SITE CHMOD 400 d", 200);
+    control.command("SITE CHMOD 300 d", 200);
+    control.command("SITE CHMOD 000 f", 200);
+    for line in [
+        "SITE CHMOD 644 f",
+        "SITE CHMOD 755 d",
+        "MFMT 20200102030405 f",
+        "MFF UNIX.mode=0644; f",
+        "SITE UTIME 20200102030405 d",
+    ] {
+        let reply = control.command(line, 550);
+        assert!(reply.text().ends_with("it can be changed on the host only."), "{reply:?}");
+    }
+    control.command("DELE f", 250);
+}
+
+fn sorted_listings() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    let mut control = server.log_in("alice");
+    let names_of = |bytes: Vec<u8>| -> Vec<String> {
+        let text = String::from_utf8(bytes).unwrap();
+        text.lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()
+    };
+    let mut names: Vec<String> = Vec::new();
+    for count in [1usize, 3, 999, 1000, 1700] {
+        while names.len() < count {
+            // In no order that a file system may have by itself.
+            let name = format!("{:05}", (names.len() * 7919) % 10_007);
+            alice.put(&name, b"");
+            names.push(name);
+        }
+        names.sort();
+        for command in ["NLST", "LIST"] {
+            let mut listed = names_of(control.download(command));
+            if count > 1000 {
+                listed.sort();
+            }
+            assert!(listed == names, "{command} of {count}");
+        }
+        let stat = control.command("STAT /", 212);
+        let mut listed = names_of(stat.lines[1..=count].join("\n").into_bytes());
+        if count > 1000 {
+            listed.sort();
+        }
+        assert!(listed == names, "STAT of {count}");
+    }
+    // What a pattern or the hidden ones leave is counted, not what is there.
+    alice.put(".hidden", b"");
+    let listed = names_of(control.download("NLST 00*"));
+    assert!(listed.is_sorted() && (100..=1000).contains(&listed.len()), "{}", listed.len());
+    assert_eq!(control.download("NLST nothing*"), b"");
+}
+
+fn recursive() {
+    let server = Server::start();
+    let mut control = server.log_in("alice");
+    control.command("EPSV", 229);
+    for line in ["LIST -R", "LIST -lR", "LIST -R /", "NLST -R", "STAT -laR"] {
+        let reply = control.command(line, 504);
+        assert!(reply.text().contains("-R"), "{reply:?}");
+    }
+}
+
+fn sum_forms() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    alice.put("abc", b"abcdef");
+    alice.put("abc 0 1", b"another file");
+    alice.put("two words", b"abcdef");
+    let mut control = server.log_in("alice");
+    let feat = control.command("FEAT", 211).lines;
+    for verb in ["XCRC", "XMD5", "XSHA1", "XSHA256", "XSHA512"] {
+        let help = control.command(&format!("HELP {verb}"), 214);
+        assert!(help.text().starts_with(&format!("{verb} file [first last] :")), "{help:?}");
+        assert!(feat.contains(&format!(" {verb} file;first;last")), "{feat:?}");
+    }
+    control.command("OPTS HASH CRC32", 200);
+    control.command("RANG 1 3", 350);
+    let hash = control.command("HASH abc", 213);
+    let sum = hash.text().split(' ').nth(2).unwrap().to_ascii_uppercase();
+    for line in ["XCRC abc 1 3", "XCRC \"abc\" 1 3", "XCRC two words 1 3", "XCRC \"two words\" 1 3"]
+    {
+        assert_eq!(control.command(line, 250).text(), sum, "{line}");
+    }
+    // A name that ends in numbers is a name, if there is such a file; in quotes it is none.
+    let whole = control.command("XCRC \"abc 0 1\"", 250);
+    assert_eq!(control.command("XCRC abc 0 1", 250), whole);
+    assert_ne!(control.command("XCRC \"abc\" 0 1", 250), whole);
+    control.command("XCRC abc 0 5", 250);
+    control.command("XCRC abc 0 6", 551);
+    control.command("XCRC gone 0 1", 550);
+    control.command("XCRC \"abc\" 0 9223372036854775807", 501);
+}
+
+fn rest_is_kept() {
+    let server = Server::start();
+    server.account("alice").put("f", b"0123456789");
+    let mut control = server.log_in("alice");
+    control.command("TYPE I", 200);
+    control.command("REST 4", 350);
+    for (line, code) in [("TYPE I", 200), ("NOOP", 200), ("STAT", 211), ("ALLO 1", 200)] {
+        control.command(line, code);
+    }
+    assert_eq!(control.download("RETR f"), b"456789");
+    // It was for one transfer, and whatever else is done forgets it.
+    assert_eq!(control.download("RETR f"), b"0123456789");
+    for (line, code) in [("PWD", 257), ("SIZE f", 213), ("CWD /", 250)] {
+        control.command("REST 4", 350);
+        control.command(line, code);
+        assert_eq!(control.download("RETR f"), b"0123456789", "{line}");
+    }
 }

@@ -21,10 +21,12 @@ mod identities;
 mod imports;
 mod limits;
 mod live_processes;
+mod names;
 mod operator_commands;
 mod penalties;
 mod policy_commands;
 mod redundancy;
+mod refusals;
 mod resilience;
 mod secrets;
 mod setup;
@@ -73,9 +75,11 @@ fn main() {
         limits::tests(),
         live_processes::tests(),
         operator_commands::tests(),
+        names::tests(),
         penalties::tests(),
         policy_commands::tests(),
         redundancy::tests(),
+        refusals::tests(),
         resilience::tests(),
         secrets::tests(),
         setup::tests(),

@@ -149,8 +149,9 @@ pub struct ControlConnection {
     lines: LineReader,
     waiting: Vec<u8>,
     closed: bool,
-    /// When the last byte came: the idle timer counts from here.
-    pub last_byte: Instant,
+    /// When the last whole line was taken: the idle timer counts from here, so that half a line,
+    /// byte by byte, does not push it on.
+    pub last_line: Instant,
 }
 
 impl ControlConnection {
@@ -163,7 +164,7 @@ impl ControlConnection {
             lines,
             waiting: Vec::new(),
             closed: false,
-            last_byte: Instant::now(),
+            last_line: Instant::now(),
         }
     }
 
@@ -186,7 +187,6 @@ impl ControlConnection {
                 self.lines.feed(piece.get(..read).unwrap_or_default());
                 // What was typed may be a password.
                 piece.get_mut(..read).unwrap_or_default().zeroize();
-                self.last_byte = Instant::now();
                 Filled::Bytes
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Filled::Nothing,
@@ -205,6 +205,9 @@ impl ControlConnection {
         let line = self.lines.next_line();
         let answers = self.lines.take_answers();
         self.waiting.extend_from_slice(&answers);
+        if line.is_some() {
+            self.last_line = Instant::now();
+        }
         line
     }
 
@@ -334,6 +337,22 @@ mod tests {
         assert_eq!(control.fill(), Filled::Bytes);
         assert_eq!(control.next_line(), None);
         assert!(!control.interest().contains(PollFlags::IN));
+    }
+
+    #[test]
+    fn f3_half_a_line_does_not_push_the_idle_timer() {
+        let (mut control, client) = pair();
+        let began = control.last_line;
+        for byte in b"NOOP\xff\xf1" {
+            rustix::io::write(&client, &[*byte]).unwrap();
+            assert_eq!(control.fill(), Filled::Bytes);
+            assert_eq!(control.next_line(), None);
+            assert_eq!(control.last_line, began);
+        }
+        rustix::io::write(&client, b"\r\n").unwrap();
+        assert_eq!(control.fill(), Filled::Bytes);
+        assert!(control.next_line().is_some());
+        assert!(control.last_line > began);
     }
 
     #[test]

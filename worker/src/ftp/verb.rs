@@ -159,7 +159,7 @@ pub static TABLE: &[Row] = &[
     Row::new("PASS", Verb::Pass, "RFC 959 4.1.1", "[password]", "Goes on with a login; the six digits of a second factor may stand behind the password.").phase(BeforeLogin),
     Row::new("ACCT", Verb::Acct, "RFC 959 4.1.1", "code", "Ends a login with the second factor.").phase(BeforeLogin),
     Row::new("QUIT", Verb::Quit, "RFC 959 4.1.1", "", "Ends the connection, after the transfer that runs.").phase(Any).at_once(),
-    Row::new("REIN", Verb::Rein, "RFC 959 4.1.1", "", "Begins anew: before login the login is forgotten, after it the connection is closed with 421.").phase(Any),
+    Row::new("REIN", Verb::Rein, "RFC 959 4.1.1", "", "Before login: forgets USER. After it: 502, for a process that has become an account stays it.").phase(Any),
     Row::new("HOST", Verb::Host, "RFC 7151", "name", "Names the virtual host, before USER.").phase(BeforeLogin).feature(Always("HOST")),
     Row::new("LANG", Verb::Lang, "RFC 2640 4", "[tag]", "Chooses the language of replies: English.").phase(Any).feature(Always("LANG EN*")),
     Row::new("CLNT", Verb::Clnt, "FTP registry", "name", "Says which client this is.").phase(Any).feature(Always("CLNT")),
@@ -185,7 +185,7 @@ pub static TABLE: &[Row] = &[
     Row::new("RMD", Verb::Rmd, "RFC 959 4.1.3", "directory", "Removes an empty directory.").needs(Rights::RMDIR),
     Row::new("XRMD", Verb::Rmd, "RFC 775", "directory", "As RMD.").needs(Rights::RMDIR),
     Row::new("DELE", Verb::Dele, "RFC 959 4.1.3", "file", "Deletes a file.").needs(Rights::DELETE),
-    Row::new("RNFR", Verb::Rnfr, "RFC 959 4.1.3", "path", "Names what RNTO renames.").needs(Rights::RENAME),
+    Row::new("RNFR", Verb::Rnfr, "RFC 959 4.1.3", "path", "Names what RNTO renames; the commands that keep an offset of REST keep it as well.").needs(Rights::RENAME),
     Row::new("RNTO", Verb::Rnto, "RFC 959 4.1.3", "path", "Renames; a file in its place is replaced if the account may overwrite.").needs(Rights::RENAME),
 
     Row::new("PORT", Verb::Port, "RFC 959 4.1.2", "h1,h2,h3,h4,p1,p2", "The next data connection goes to this address of the client."),
@@ -197,15 +197,15 @@ pub static TABLE: &[Row] = &[
     Row::new("MODE", Verb::Mode, "RFC 959 4.1.2", "S", "Chooses the stream mode."),
 
     Row::new("RETR", Verb::Retr, "RFC 959 4.1.3", "file", "Downloads a file.").needs(Rights::READ),
-    Row::new("STOR", Verb::Stor, "RFC 959 4.1.3", "file", "Uploads a file: a new one needs write, one that exists overwrite, behind REST append.").needs_either(Rights::WRITE, Rights::OVERWRITE),
+    Row::new("STOR", Verb::Stor, "RFC 959 4.1.3", "file", "Uploads a file: a new one needs write, one that exists overwrite, behind REST append; an offset beyond the end is refused with 554.").needs_either(Rights::WRITE, Rights::OVERWRITE),
     Row::new("STOU", Verb::Stou, "RFC 959 4.1.3", "[file]", "Uploads a file under a name that the server makes up.").needs(Rights::WRITE),
     Row::new("APPE", Verb::Appe, "RFC 959 4.1.3", "file", "Uploads to the end of a file; a new one needs write.").needs_either(Rights::APPEND, Rights::WRITE),
     Row::new("ALLO", Verb::Allo, "RFC 959 4.1.3", "bytes [R bytes]", "Asks whether so much fits.").needs_either(Rights::WRITE, Rights::APPEND),
-    Row::new("REST", Verb::Rest, "RFC 3659 5", "offset", "The next transfer begins there; anything but a transfer forgets it.").feature(Always("REST STREAM")),
+    Row::new("REST", Verb::Rest, "RFC 3659 5", "offset", "The next RETR or STOR begins there; what only prepares a transfer, and NOOP, STAT and ALLO, keep it, every other command forgets it.").feature(Always("REST STREAM")),
     Row::new("ABOR", Verb::Abor, "RFC 959 4.1.3", "", "Ends the transfer that runs or waits.").at_once(),
 
-    Row::new("LIST", Verb::List, "RFC 959 4.1.3", "[options] [path]", "Lists as ls -l does, times in UTC; * and ? in the last name.").needs(Rights::LIST),
-    Row::new("NLST", Verb::Nlst, "RFC 959 4.1.3", "[options] [path]", "Lists names only.").needs(Rights::LIST),
+    Row::new("LIST", Verb::List, "RFC 959 4.1.3", "[options] [path]", "Lists as ls -l does, times in UTC, sorted by name up to 1,000 entries; options a, d and l; -R is refused with 504; * and ? in the last name.").needs(Rights::LIST),
+    Row::new("NLST", Verb::Nlst, "RFC 959 4.1.3", "[options] [path]", "Lists names only, sorted up to 1,000 entries.").needs(Rights::LIST),
     Row::new("MLSD", Verb::Mlsd, "RFC 3659 7", "[directory]", "Lists a directory with facts.").needs(Rights::LIST),
     Row::new("MLST", Verb::Mlst, "RFC 3659 7", "[path]", "Gives the facts of one path on the control connection.").needs(Rights::LIST).feature(Feature::Facts),
     Row::new("STAT", Verb::Stat, "RFC 959 4.1.3", "[path]", "The state of the session, of the transfer that runs, or a listing on the control connection.").at_once(),
@@ -216,18 +216,18 @@ pub static TABLE: &[Row] = &[
 
     Row::new("HASH", Verb::Hash, "draft-bryan-ftpext-hash 3", "file", "The sum of a file, or of the range of RANG.").needs(Rights::READ).feature(Feature::Algorithms),
     Row::new("RANG", Verb::Rang, "draft-bryan-ftp-range", "first last", "The range of the next HASH, both ends included; 1 0 forgets it.").needs(Rights::READ).feature(Always("RANG STREAM")),
-    Row::new("XCRC", Verb::Xcrc, "FTP registry", "file [first [end]]", "The CRC-32 of a file.").needs(Rights::READ).feature(Always("XCRC filename;start;end")),
-    Row::new("XMD5", Verb::Xmd5, "FTP registry", "file [first [end]]", "The MD5 of a file.").needs(Rights::READ).feature(Always("XMD5 filename;start;end")),
-    Row::new("XSHA", Verb::Xsha1, "FTP registry", "file [first [end]]", "As XSHA1.").needs(Rights::READ),
-    Row::new("XSHA1", Verb::Xsha1, "FTP registry", "file [first [end]]", "The SHA-1 of a file.").needs(Rights::READ).feature(Always("XSHA1 filename;start;end")),
-    Row::new("XSHA256", Verb::Xsha256, "FTP registry", "file [first [end]]", "The SHA-256 of a file.").needs(Rights::READ).feature(Always("XSHA256 filename;start;end")),
-    Row::new("XSHA512", Verb::Xsha512, "FTP registry", "file [first [end]]", "The SHA-512 of a file.").needs(Rights::READ).feature(Always("XSHA512 filename;start;end")),
+    Row::new("XCRC", Verb::Xcrc, "FTP registry", "file [first last]", "The CRC-32 of a file.").needs(Rights::READ).feature(Always("XCRC file;first;last")),
+    Row::new("XMD5", Verb::Xmd5, "FTP registry", "file [first last]", "The MD5 of a file.").needs(Rights::READ).feature(Always("XMD5 file;first;last")),
+    Row::new("XSHA", Verb::Xsha1, "FTP registry", "file [first last]", "As XSHA1.").needs(Rights::READ),
+    Row::new("XSHA1", Verb::Xsha1, "FTP registry", "file [first last]", "The SHA-1 of a file.").needs(Rights::READ).feature(Always("XSHA1 file;first;last")),
+    Row::new("XSHA256", Verb::Xsha256, "FTP registry", "file [first last]", "The SHA-256 of a file.").needs(Rights::READ).feature(Always("XSHA256 file;first;last")),
+    Row::new("XSHA512", Verb::Xsha512, "FTP registry", "file [first last]", "The SHA-512 of a file.").needs(Rights::READ).feature(Always("XSHA512 file;first;last")),
     Row::new("AVBL", Verb::Avbl, "draft-peterson-streamlined-ftp", "[directory]", "The bytes that are free.").needs_either(Rights::WRITE, Rights::APPEND).feature(Always("AVBL")),
 
     Row::new("FEAT", Verb::Feat, "RFC 2389 3", "", "The extensions this server knows.").phase(Any),
     Row::new("OPTS", Verb::Opts, "RFC 2389 4", "UTF8 ON|MLST facts|HASH algorithm", "Options of other commands.").phase(Any).feature(Always("UTF8")),
     Row::new("HELP", Verb::Help, "RFC 959 4.1.3", "[command]", "The commands, or the syntax of one.").phase(Any),
-    Row::new("NOOP", Verb::Noop, "RFC 959 4.1.3", "", "Does nothing; keeps the idle timer away.").phase(Any).at_once(),
+    Row::new("NOOP", Verb::Noop, "RFC 959 4.1.3", "", "Does nothing; keeps the idle timer away, as every whole command does.").phase(Any).at_once(),
     Row::new("SYST", Verb::Syst, "RFC 959 4.1.3", "", "The kind of system.").phase(Any),
     Row::new("SITE", Verb::Site, "RFC 959 4.1.3", "command", "Commands of this server.").feature(Always("SITE CHMOD;UMASK;IDLE;UTIME;SYMLINK;HELP;WHO")),
 ];
@@ -250,7 +250,7 @@ pub struct SiteRow {
 /// The SITE commands. [`super::site::Site`] has their arguments.
 #[rustfmt::skip]
 pub static SITE_TABLE: &[SiteRow] = &[
-    SiteRow { name: "CHMOD", syntax: "mode path", what: "Changes the mode: three octal digits; never set-uid, set-gid or sticky.", need: Need::One(Rights::CHMOD), administrator: false },
+    SiteRow { name: "CHMOD", syntax: "mode path", what: "Changes the mode: three octal digits; never set-uid, set-gid or sticky. What its owner may neither read nor write can be changed on the host only.", need: Need::One(Rights::CHMOD), administrator: false },
     SiteRow { name: "UMASK", syntax: "[mode]", what: "Shows or sets the mode bits that new files do not get, for this session.", need: Need::Nothing, administrator: false },
     SiteRow { name: "IDLE", syntax: "[seconds]", what: "Shows or shortens the time without a command after which the session ends.", need: Need::Nothing, administrator: false },
     SiteRow { name: "UTIME", syntax: "time path", what: "Sets the time of modification, UTC; also: path atime mtime ctime UTC.", need: Need::One(Rights::CHMOD), administrator: false },

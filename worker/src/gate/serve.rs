@@ -175,7 +175,7 @@ impl<'a> Gate<'a> {
         if self.answering() {
             return None;
         }
-        deadline(self.control.last_byte, self.settings.idle_ctrl_timeout)
+        deadline(self.control.last_line, self.settings.idle_ctrl_timeout)
     }
 
     fn until(&self) -> Option<Instant> {

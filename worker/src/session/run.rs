@@ -159,7 +159,7 @@ impl Session<'_> {
         if self.is_busy() {
             return None;
         }
-        deadline(self.control.last_byte.max(self.last_transfer), self.idle())
+        deadline(self.control.last_line.max(self.last_transfer), self.idle())
     }
 
     fn idle_since_too_long(&self) -> bool {

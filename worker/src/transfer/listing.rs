@@ -1,4 +1,7 @@
-//! LIST, NLST and MLSD: entries are formatted and sent as the kernel gives them.
+//! LIST, NLST and MLSD: entries are formatted and sent as the kernel gives them, or sorted by name
+//! where people and scripts read them and there are few.
+
+use std::{collections::VecDeque, ffi::CString};
 
 use crate::{
     files::{Directory, Entry, FileError, Metadata},
@@ -10,6 +13,11 @@ use crate::{
 
 use super::{DataConnection, Job, Outcome, Scratch, Step, Transfer};
 
+/// Entries up to which LIST, NLST and STAT are sorted: their names are held in memory. A larger
+/// directory is sent as the kernel gives it, from its first entry on.
+const MAX_SORTED: usize = 1000;
+/// Reads of the directory after which the rest of the world is looked at.
+const MAX_READS: usize = 16;
 /// Bytes of lines after which the rest of the world is looked at: small listings end before.
 const LARGE: usize = 4 * 1024;
 
@@ -31,6 +39,7 @@ pub struct Listing {
     pub style: ListingStyle,
     /// The directory that is read; `None` when the lines that are there already are all.
     pub directory: Option<Directory>,
+    order: Order,
     /// `*` and `?`; `None`: every name.
     pub pattern: Option<Vec<u8>>,
     /// Whether names that begin with a dot are shown.
@@ -45,6 +54,17 @@ pub struct Listing {
     pub link: Vec<u8>,
     /// Bytes of the scratch buffer that were written.
     pub written: usize,
+}
+
+/// In which order the entries of a directory are written.
+#[derive(Debug)]
+enum Order {
+    /// Their names are read, to be sorted if they are few.
+    Collecting(Vec<CString>),
+    /// These come next. `more`: the rest of the directory follows as it is read.
+    Held { names: VecDeque<CString>, more: bool },
+    /// As the kernel gives them.
+    AsRead,
 }
 
 /// Why the reading of a directory ended early.
@@ -74,9 +94,15 @@ impl From<ListingError> for Outcome {
 impl Listing {
     /// A listing of one directory, or of nothing but lines that are made already.
     pub fn new(style: ListingStyle, directory: Option<Directory>, limit: u64) -> Listing {
+        let order = match style {
+            ListingStyle::Long(_) | ListingStyle::Names(_) => Order::Collecting(Vec::new()),
+            // Programs read it.
+            ListingStyle::Facts(_) => Order::AsRead,
+        };
         Listing {
             style,
             directory,
+            order,
             pattern: None,
             all: false,
             first: Vec::new(),
@@ -94,21 +120,71 @@ impl Listing {
     pub fn read_some(&mut self, scratch: &mut Scratch) -> Result<bool, ListingError> {
         scratch.out.append(&mut self.first);
         let Some(directory) = self.directory.take() else { return Ok(false) };
-        let out = &mut scratch.out;
-        let more = directory.read_some(&mut scratch.entries, |entry| self.append(entry, out))?;
+        let more = match std::mem::replace(&mut self.order, Order::AsRead) {
+            Order::Collecting(names) => self.collect(names, &directory, scratch)?,
+            Order::Held { names, more } => self.append_held(names, more, &directory, scratch)?,
+            Order::AsRead => {
+                let out = &mut scratch.out;
+                directory.read_some(&mut scratch.entries, |entry| self.append(entry, out))?
+            }
+        };
         if more {
             self.directory = Some(directory);
         }
         Ok(more)
     }
 
-    fn append(&mut self, entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<(), ListingError> {
-        let name = entry.name();
-        let shown = match &self.pattern {
+    /// Reads names until all are there or too many to be sorted.
+    fn collect(
+        &mut self,
+        mut names: Vec<CString>,
+        directory: &Directory,
+        scratch: &mut Scratch,
+    ) -> Result<bool, FileError> {
+        let more = directory.read_some::<FileError>(&mut scratch.entries, |entry| {
+            if self.shows(entry.name()) {
+                names.push(entry.c_name().to_owned());
+            }
+            Ok(())
+        })?;
+        self.order = if names.len() > MAX_SORTED {
+            Order::Held { names: names.into(), more }
+        } else if more {
+            Order::Collecting(names)
+        } else {
+            names.sort_unstable();
+            Order::Held { names: names.into(), more }
+        };
+        Ok(true)
+    }
+
+    /// Writes some of the entries whose names are held.
+    fn append_held(
+        &mut self,
+        mut names: VecDeque<CString>,
+        more: bool,
+        directory: &Directory,
+        scratch: &mut Scratch,
+    ) -> Result<bool, ListingError> {
+        let start = scratch.out.len();
+        while scratch.out.len().saturating_sub(start) <= LARGE {
+            let Some(name) = names.pop_front() else { return Ok(more) };
+            self.append(&directory.entry(&name), &mut scratch.out)?;
+        }
+        self.order = Order::Held { names, more };
+        Ok(true)
+    }
+
+    fn shows(&self, name: &[u8]) -> bool {
+        match &self.pattern {
             Some(pattern) => glob::matches(pattern, name),
             None => self.all || name.first() != Some(&b'.'),
-        };
-        if !shown {
+        }
+    }
+
+    fn append(&mut self, entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<(), ListingError> {
+        let name = entry.name();
+        if !self.shows(name) {
             return Ok(());
         }
         self.entries = self.entries.saturating_add(1);
@@ -149,7 +225,8 @@ impl Transfer {
         scratch: &mut Scratch,
     ) -> Step {
         let mut sent = 0;
-        loop {
+        // Entries that are not shown cost time as well, and send nothing.
+        for _ in 0..MAX_READS {
             match self.write_out(connection, scratch) {
                 Step::Done => {}
                 other => return other,
@@ -170,5 +247,6 @@ impl Transfer {
             }
             sent = scratch.out.len();
         }
+        Step::Again
     }
 }

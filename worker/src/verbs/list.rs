@@ -41,7 +41,7 @@ impl Session<'_> {
         argument: &[u8],
         names: bool,
     ) -> Result<(VirtualPath, Listing), Reply> {
-        let wanted = argument::listing(argument);
+        let wanted = argument::listing(argument).map_err(Reply::argument)?;
         let name = wanted.path;
         let path = self.resolve_or_here(name)?;
         let failed = |error| Reply::file_error(error, name);

@@ -1,6 +1,10 @@
 //! What LIST, NLST and STAT are asked to list.
 
-use super::first_word;
+use super::{
+    Argument,
+    ArgumentError::{self, NotImplemented},
+    first_word,
+};
 
 /// What LIST, NLST and STAT are asked to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,31 +17,41 @@ pub struct Listing<'a> {
     pub path: &'a [u8],
 }
 
+/// `-R`: one listing of a whole tree has no bound, and most clients could not read it.
+const RECURSIVE: ArgumentError =
+    NotImplemented("-R is not done here: list each directory by itself.");
+
 /// LIST, NLST, STAT: clients put options of `ls` before the path. Words of a dash and letters are
 /// options; `--` ends them. A name that looks like options is listed as `./-name` or `-- -name`.
-pub fn listing(argument: &[u8]) -> Listing<'_> {
+/// Behind the one space that follows the last option, every byte belongs to the path.
+///
+/// # Errors
+/// `NotImplemented` for `-R`.
+pub fn listing(argument: &[u8]) -> Argument<Listing<'_>> {
     let mut listing = Listing { all: false, directory_itself: false, path: argument };
     loop {
         let rest = listing.path;
         let (word, behind) = first_word(rest);
         match word {
-            b"" if !rest.is_empty() => listing.path = behind,
             b"--" => {
                 listing.path = behind;
-                return listing;
+                return Ok(listing);
             }
             [b'-', options @ ..]
                 if !options.is_empty()
                     && options.iter().all(|byte| b"aAlLFRrtSnogh1CdTxkp".contains(byte)) =>
             {
+                if options.contains(&b'R') {
+                    return Err(RECURSIVE);
+                }
                 listing.all |= options.iter().any(|byte| matches!(byte, b'a' | b'A'));
                 listing.directory_itself |= options.contains(&b'd');
                 listing.path = behind;
             }
-            _ => return listing,
+            _ => return Ok(listing),
         }
         if listing.path.is_empty() {
-            return listing;
+            return Ok(listing);
         }
     }
 }
@@ -48,7 +62,7 @@ mod tests {
 
     #[test]
     fn listing_options_are_told_from_names() {
-        let cases: [(&str, bool, &str); 9] = [
+        let cases: [(&str, bool, &str); 13] = [
             ("", false, ""),
             ("-la", true, ""),
             ("-la dir", true, "dir"),
@@ -58,11 +72,26 @@ mod tests {
             ("./-la", false, "./-la"),
             ("-", false, "-"),
             ("dir -la", false, "dir -la"),
+            ("  two spaces", false, "  two spaces"),
+            ("-a  one space", true, " one space"),
+            ("--  -a", false, " -a"),
+            ("trailing ", false, "trailing "),
         ];
         for (text, all, path) in cases {
-            let listing = listing(text.as_bytes());
+            let listing = listing(text.as_bytes()).unwrap();
             assert_eq!((listing.all, listing.path), (all, path.as_bytes()), "{text}");
         }
-        assert!(listing(b"-ld x").directory_itself);
+        assert!(listing(b"-ld x").unwrap().directory_itself);
+    }
+
+    #[test]
+    fn g11_a_recursive_listing_is_refused_and_not_ignored() {
+        for text in ["-R", "-lR", "-aRl dir", "-l -R"] {
+            assert_eq!(listing(text.as_bytes()), Err(RECURSIVE), "{text}");
+        }
+        // Names, and no options.
+        for text in ["./-R", "-- -R", "R", "a -R"] {
+            assert!(listing(text.as_bytes()).is_ok(), "{text}");
+        }
     }
 }
