@@ -105,7 +105,7 @@ fn file(client: &mut Client, name: &[u8]) {
     client.command("DELE", &path, 250);
     client.upload("STOU", &path);
     client.command("DELE", &path, 250);
-    client.command("SITE SYMLINK target", &path, 200);
+    client.command("SITE SYMLINK target", &[b"\"", &path[..], b"\""].concat(), 200);
     client.command("DELE", &path, 250);
 }
 

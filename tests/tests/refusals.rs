@@ -102,8 +102,7 @@ fn permanent() {
     // What can only be known when the file is made.
     for line in ["STOR gone/x", "STOU gone/x", "APPE gone/x"] {
         let _data = control.passive();
-        control.command(line, 150);
-        control.expect(550);
+        control.command(line, 550);
     }
     control.command("EPSV", 229);
     for verb in ["MKD", "STOR", "CWD", "RETR", "RNFR", "SIZE"] {

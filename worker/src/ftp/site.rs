@@ -110,11 +110,12 @@ fn utime(argument: &[u8]) -> Argument<Site<'_>> {
     Ok(Site::Utime { modify, access: None, path })
 }
 
-/// SITE SYMLINK target link; names with spaces stand in quotes.
+/// SITE SYMLINK target link: a target with spaces stands in quotes. The link is all that follows, byte
+/// for byte; in quotes it may begin with one.
 fn symlink(argument: &[u8]) -> Argument<Site<'_>> {
     const ERROR: ArgumentError =
-        Syntax("SITE SYMLINK needs a target and a link, in quotes where they contain spaces.");
-    fn name(text: &[u8]) -> Option<(&[u8], &[u8])> {
+        Syntax("SITE SYMLINK needs a target, in quotes if it contains spaces, and a link.");
+    fn target(text: &[u8]) -> Option<(&[u8], &[u8])> {
         let Some(quoted) = text.strip_prefix(b"\"") else {
             return Some(first_word(text));
         };
@@ -122,9 +123,10 @@ fn symlink(argument: &[u8]) -> Argument<Site<'_>> {
         let rest = quoted.get(close + 1..)?;
         Some((quoted.get(..close)?, rest.strip_prefix(b" ").unwrap_or(rest)))
     }
-    let (target, rest) = name(argument).ok_or(ERROR)?;
-    let (link, rest) = name(rest).ok_or(ERROR)?;
-    if target.is_empty() || link.is_empty() || !rest.is_empty() {
+    let (target, rest) = target(argument).ok_or(ERROR)?;
+    let quoted = rest.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    let link = quoted.unwrap_or(rest);
+    if target.is_empty() || link.is_empty() {
         return Err(ERROR);
     }
     Ok(Site::Symlink { target, link })
@@ -165,5 +167,9 @@ mod tests {
         assert_eq!(site(text), Ok(long));
         let link = Site::Symlink { target: b"a b", link: b"c" };
         assert_eq!(site(b"SYMLINK \"a b\" c"), Ok(link));
+        let link = |link| Ok(Site::Symlink { target: b"a", link });
+        assert_eq!(site(b"SYMLINK a  b c"), link(b" b c"));
+        assert_eq!(site(b"SYMLINK a \"\"b \""), link(b"\"b "));
+        assert_eq!(site(b"SYMLINK a \"b"), link(b"\"b"));
     }
 }
