@@ -6,15 +6,15 @@
 //! executed but the three programs; no memfd is made, which the policies forbid). A host without IPv6
 //! is part of the tests of the packages, where the unit forbids the family.
 
-use std::{fs, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-use bulkhead_tests::harness::{Server, needs_root};
+use bulkhead_tests::harness::{Server, dist, needs_root};
 use libtest_mimic::Trial;
 
 pub fn tests() -> Vec<Trial> {
     vec![
         needs_root("hardened host: no user namespaces", no_user_namespaces),
-        needs_root("hardened host: nothing executable on /tmp and /home", noexec),
+        needs_root("hardened host: nothing executable on /tmp and /home (h10)", noexec),
         needs_root("hardened host: hidepid=2", hidepid),
         needs_root("hardened host: umask 077", umask),
         needs_root("hardened host: no /dev/shm", no_shared_memory),
@@ -40,11 +40,18 @@ fn no_user_namespaces() {
     serves(&["sh", "-euc", OWN_USERS], restrict);
 }
 
+/// The programs lie where no checkout does, below /mnt: it may well be below /tmp or /home.
 fn noexec() {
-    let restrict = "mount --bind /tmp /tmp; mount -o remount,bind,noexec,nosuid,nodev /tmp; \
+    let restrict = "mount -t tmpfs -o mode=755 tmpfs /mnt; cp \"${0%/*}\"/bulkhead* /mnt; \
+                    program=/mnt/bulkhead; mount --bind /tmp /tmp; mount -o remount,bind,noexec,nosuid,nodev /tmp; \
                     mount -t tmpfs -o noexec,nosuid,nodev tmpfs /home; \
                     grep -q ' /tmp .*noexec' /proc/mounts; grep -q ' /home .*noexec' /proc/mounts";
-    serves(&MOUNTS, restrict);
+    let elsewhere = tempfile::Builder::new().prefix("bulkhead-h10-").tempdir_in("/tmp").unwrap();
+    fs::set_permissions(elsewhere.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    for program in ["bulkhead", "bulkhead-worker", "bulkhead-helper"] {
+        fs::copy(dist().join(program), elsewhere.path().join(program)).unwrap();
+    }
+    serves_with(elsewhere.path(), &MOUNTS, restrict);
 }
 
 fn hidepid() {
@@ -66,11 +73,17 @@ fn no_shared_memory() {
 /// Starts a server behind `namespaces` and a shell that runs `restrict` first, and has a client log in,
 /// list, upload and download.
 fn serves(namespaces: &[&str], restrict: &str) {
-    let script = format!("set -eu; {restrict}; exec \"$0\" \"$@\"");
+    serves_with(&dist(), namespaces, restrict);
+}
+
+/// The same with the programs of a directory; `restrict` may choose others.
+fn serves_with(programs: &Path, namespaces: &[&str], restrict: &str) {
+    let script = format!("set -eu; program=$0; {restrict}; exec \"$program\" \"$@\"");
     let mut under: Vec<String> = namespaces.iter().map(|word| (*word).to_owned()).collect();
     under.extend(["sh".into(), "-c".into(), script]);
     let mut server = Server::new().with_account("alice", &[]);
     server.under = under;
+    server.binaries = programs.to_owned();
     let server = server.run();
     let account = server.account("alice");
     let address = format!("ftp://{}/", server.address());
