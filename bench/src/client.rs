@@ -24,6 +24,8 @@ pub struct Client {
     /// For data connections, if they are TLS: they resume the session of the control connection.
     tls: Option<Arc<ClientConfig>>,
     address: SocketAddr,
+    /// How long the last handshake took, of this or of a data connection.
+    pub handshake: Option<Duration>,
     /// The last reply line.
     line: String,
 }
@@ -48,7 +50,8 @@ impl Client {
         stream.set_nodelay(true).map_err(text)?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(text)?;
         let control = BufReader::new(Stream::Plain(stream));
-        let mut client = Client { control, tls: None, address, line: String::new() };
+        let mut client =
+            Client { control, tls: None, address, handshake: None, line: String::new() };
         client.expect(220)?;
         Ok(client)
     }
@@ -61,7 +64,9 @@ impl Client {
         let Stream::Plain(plain) = client.control.into_inner() else {
             return Err("TLS within TLS".to_owned());
         };
+        let begun = Instant::now();
         client.control = BufReader::new(Stream::tls(plain, &configuration)?);
+        client.handshake = Some(begun.elapsed());
         client.ask_login(running, user)?;
         client.ask("PBSZ 0", 200)?;
         client.ask("PROT P", 200)?;
@@ -132,6 +137,16 @@ impl Client {
 
     /// RETR, LIST, NLST or MLSD: reads to the end.
     pub fn receive(&mut self, command: &str, buffer: &mut [u8]) -> Done<Received> {
+        self.receive_watched(command, buffer, &mut |_| {})
+    }
+
+    /// The same; `look` is called with the bytes received so far, after each read.
+    pub fn receive_watched(
+        &mut self,
+        command: &str,
+        buffer: &mut [u8],
+        look: &mut dyn FnMut(u64),
+    ) -> Done<Received> {
         let data = self.data()?;
         let start = Instant::now();
         let code = self.command(command)?;
@@ -148,6 +163,7 @@ impl Client {
                 break;
             }
             bytes += read as u64;
+            look(bytes);
         }
         drop(data);
         self.expect(226)?;
@@ -173,10 +189,15 @@ impl Client {
     }
 
     /// A data connection as PROT says. Called when the server has said 150.
-    fn protect(&self, data: TcpStream) -> Done<Stream> {
+    fn protect(&mut self, data: TcpStream) -> Done<Stream> {
         match &self.tls {
             None => Ok(Stream::Plain(data)),
-            Some(configuration) => Stream::tls(data, configuration),
+            Some(configuration) => {
+                let begun = Instant::now();
+                let stream = Stream::tls(data, configuration)?;
+                self.handshake = Some(begun.elapsed());
+                Ok(stream)
+            }
         }
     }
 }

@@ -4,21 +4,26 @@
 #![forbid(unsafe_code)]
 
 mod cgroup;
+mod chart;
 mod client;
 mod i2ftp;
 mod logins;
+mod quiet;
 mod report;
 mod rows;
 mod servers;
 mod stream;
 mod tree;
 
-use std::process::ExitCode;
+use std::{
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 use clap::{Parser, ValueEnum};
 
 use xtask::{
-    command::{Done, is_root},
+    command::{Done, is_root, output, workspace},
     dist,
 };
 
@@ -38,6 +43,9 @@ struct Options {
     /// Only these servers, by name, separated by commas
     #[arg(long, default_value = "")]
     only: String,
+    /// Draw charts of this run into docs/charts
+    #[arg(long)]
+    charts: bool,
     /// Measure the binaries in target/dist as they are, without building them first
     #[arg(long)]
     no_build: bool,
@@ -85,9 +93,17 @@ fn run(options: &Options) -> Done<()> {
         Some(What::Logins) => return logins::run(&binaries),
         None => {}
     }
+    compare(options, &binaries)
+}
+
+/// Compares the servers, row by row.
+#[allow(clippy::print_stdout, reason = "the table is what the command is for")]
+fn compare(options: &Options, binaries: &Path) -> Done<()> {
+    raise_descriptors()?;
+    println!("{}\n", servers::configurations());
     let tree = tree::Tree::make()?;
     let wanted = |name: &str| options.only.is_empty() || options.only.split(',').any(|n| n == name);
-    let servers = servers::all(&tree, &binaries, wanted)?;
+    let servers = servers::all(&tree, binaries, wanted)?;
     let servers: Vec<_> = servers.into_iter().map(servers::Running::start).collect::<Done<_>>()?;
     let mut report = report::Report::new(servers.iter().map(|s| s.server.name).collect());
     let rows = rows::all();
@@ -97,13 +113,45 @@ fn run(options: &Options) -> Done<()> {
             // Another one begins in every round.
             for turn in 0..servers.len() {
                 let which = (turn + round as usize) % servers.len();
+                let group = &servers[which].group;
+                let watch = quiet::Watch::begin(group.cpu_seconds()?);
                 match rows::measure(row, &servers[which], &tree) {
                     Ok(values) => report.add(row, which, values),
                     Err(error) => eprintln!("{} {}: {error}", servers[which].server.name, row.name),
+                }
+                if let Some(share) = watch.disturbance(group.cpu_seconds()?) {
+                    report.note_disturbance(share);
                 }
             }
         }
         report.print();
     }
+    report.print_end();
+    if options.charts {
+        chart::draw(&report, &workspace().join("docs/charts"), &note(options.rounds)?)?;
+    }
     Ok(())
+}
+
+/// What a chart is of: commit, processor, rounds.
+fn note(rounds: u32) -> Done<String> {
+    let mut git = Command::new("git");
+    git.current_dir(workspace()).args(["log", "-1", "--format=%h of %cs"]);
+    let about = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = about.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(format!(
+        "commit {}, {cores} cores of {}, medians of {rounds} rounds and their spread; each row has a \
+         scale of its own",
+        output(&mut git)?.trim(),
+        model.trim_start_matches([' ', '\t', ':'])
+    ))
+}
+
+/// Raises our own limit of descriptors, which the servers inherit: one row has 4,000 connections.
+fn raise_descriptors() -> Done<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let wanted = Rlimit { current: Some(maximum.unwrap_or(65_536).min(65_536)), maximum };
+    setrlimit(Resource::Nofile, wanted).map_err(|e| format!("the limit of descriptors: {e}"))
 }

@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{cgroup::Group, tree::Tree};
+use crate::{
+    cgroup::Group,
+    tree::{NOBODY, Tree},
+};
 use xtask::command::{Done, make_directory, output, run, target};
 
 /// The packages of the other servers, and of the libraries that a small system lacks.
@@ -46,7 +49,31 @@ pub struct Running {
     pub server: Server,
     /// Its processes.
     pub group: Group,
+    /// Memory of all its processes before the first client logged in, in KiB.
+    pub empty_kib: u64,
     child: Child,
+}
+
+/// How long a server may take to settle after its start.
+const SETTLED: Duration = Duration::from_millis(1500);
+
+/// What Bulkhead's configuration says that its default does not, besides what every host sets: its
+/// addresses, places, certificate, and that anonymous clients are let in.
+const NOT_AS_SHIPPED: [(&str, &str, &str); 3] = [
+    ("max_conns_per_ip", "0", "all clients come from one address"),
+    ("maximum_clients", "6000", "one row has 4,000 sessions idle"),
+    ("local_umask", "\"022\"", "as the others have it"),
+];
+
+/// A line that says how the servers are configured.
+pub fn configurations() -> String {
+    let set: Vec<String> =
+        NOT_AS_SHIPPED.iter().map(|(key, value, why)| format!("{key} = {value} ({why})")).collect();
+    format!(
+        "Bulkhead as shipped, with its addresses, places and certificate, anonymous clients, and {}. \
+         The others likewise, without their logs.",
+        set.join(", ")
+    )
 }
 
 impl Running {
@@ -61,7 +88,7 @@ impl Running {
             .stdout(Stdio::null())
             .spawn()
             .map_err(|e| format!("unshare: {e}"))?;
-        let running = Running { server, group, child };
+        let mut running = Running { server, group, empty_kib: 0, child };
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(running.address()).is_err() {
             if Instant::now() > deadline {
@@ -72,6 +99,8 @@ impl Running {
         if running.group.processes().is_empty() {
             return Err(format!("{} has ended; its output is above", running.server.name));
         }
+        thread::sleep(SETTLED);
+        running.empty_kib = running.group.memory_kib();
         Ok(running)
     }
 
@@ -146,23 +175,25 @@ fn bulkhead(tree: &Tree, binaries: &Path) -> Done<Server> {
     let state = tree.scratch.join("bulkhead");
     make_directory(&state)?;
     let public = tree.public();
+    let set: String =
+        NOT_AS_SHIPPED.iter().map(|(key, value, _)| format!("{key} = {value}\n")).collect();
     let text = format!(
-        "listen_port = {port}\nmax_conns_per_ip = 0\nlocal_umask = \"022\"\n\
-         control_socket = {:?}\nstate_directory = {:?}\n\
+        "listen_port = {port}\n{set}control_socket = {:?}\nstate_directory = {:?}\n\
          [passive]\nports = \"40000-41999\"\n[auth]\nusers_file = {:?}\n\
          [anonymous]\nenabled = true\nroot = {public:?}\n\
-         [penalties]\nenabled = false\n\
-         [tls]\ncertificate = {:?}\nprivate_key = {:?}\n[log]\nlevel = \"warn\"\n",
+         [tls]\ncertificate = {:?}\nprivate_key = {:?}\n[log]\nfile = {:?}\n",
         state.join("control.sock"),
         state,
         state.join("users.toml"),
         tree.certificate(),
         tree.key(),
+        state.join("log"),
     );
     let configuration = write(tree, "bulkhead.toml", &text)?;
     let program = binaries.join("bulkhead");
     let line = format!(
-        "printf secret | {} --config {} user add bench --root {} --password-stdin",
+        "printf secret | {} --config {} user add bench --root {} --uid {NOBODY} --gid {NOBODY} \
+         --password-stdin",
         program.display(),
         configuration.display(),
         public.display(),
@@ -200,7 +231,7 @@ fn proftpd(tree: &Tree, peers: &Path, port: u16) -> String {
         "ModulePath {}\nLoadModule mod_tls.c\nTLSEngine on\nTLSRequired off\n\
          TLSECCertificateFile {}\nTLSECCertificateKeyFile {}\n\
          ServerType standalone\nDefaultServer on\nDefaultAddress 127.0.0.1\nPort {port}\n\
-         User nobody\nGroup nogroup\nUseReverseDNS off\nMaxInstances 600\nSystemLog none\n\
+         User nobody\nGroup nogroup\nUseReverseDNS off\nMaxInstances 6000\nSystemLog none\n\
          TransferLog none\nWtmpLog off\nRequireValidShell off\nAllowOverwrite on\nDelayEngine off\n\
          PassivePorts 46000 47999\nUmask 022\nScoreboardFile {}\nPidFile {}\n\
          <Anonymous {}>\nUser nobody\nGroup nogroup\nUserAlias anonymous nobody\n\
@@ -216,7 +247,7 @@ fn proftpd(tree: &Tree, peers: &Path, port: u16) -> String {
 
 fn pure_ftpd(tree: &Tree, port: u16) -> String {
     format!(
-        "-S 127.0.0.1,{port} -e -H -c 600 -C 600 -M -p 42000:43999 -k 99 -L 200000:10 -Y 1 -2 {},{}",
+        "-S 127.0.0.1,{port} -e -H -c 6000 -C 6000 -M -p 42000:43999 -k 99 -L 200000:10 -Y 1 -2 {},{}",
         tree.certificate().display(),
         tree.key().display(),
     )

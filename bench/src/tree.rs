@@ -10,7 +10,7 @@ use std::{
 use xtask::command::{Done, make_directory};
 
 /// The uid and gid of everything a client may write: nobody, nogroup.
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 /// Bytes of the large file.
 pub const LARGE: u64 = 1 << 30;
 /// Number of small files, and of transfers in one session.
@@ -78,6 +78,17 @@ impl Tree {
         self.scratch.join("key.pem")
     }
 
+    /// Makes a directory of a million empty files, once; it takes a gigabyte of memory.
+    pub fn make_million(&self) -> std::io::Result<()> {
+        let directory = self.public().join("list1m");
+        if directory.exists() {
+            return Ok(());
+        }
+        fs::create_dir(&directory)?;
+        (0..1_000_000)
+            .try_for_each(|n| File::create(directory.join(format!("file-{n:07}.txt"))).map(drop))
+    }
+
     /// Deletes what was uploaded.
     pub fn forget_uploads(&self) -> std::io::Result<()> {
         for entry in fs::read_dir(self.uploads())? {
@@ -104,6 +115,7 @@ impl Tree {
         }
         let part = File::create(self.public().join("part"))?;
         (&part).write_all(&piece.repeat(20))?;
+        fs::write(self.public().join("one"), "1")?;
         let small = self.public().join("small");
         fs::create_dir(&small)?;
         for n in 0..SMALL_FILES {

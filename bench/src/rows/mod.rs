@@ -1,17 +1,21 @@
 //! What is measured.
 
+mod growth;
+mod load;
+
 use std::{
     sync::{Arc, Barrier},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{
+use xtask::command::Done;
+
+use crate::{
     client::Client,
     servers::Running,
     tree::{LARGE, SMALL, SMALL_FILES, Tree},
 };
-use xtask::command::Done;
 
 /// One number of one server in one round.
 pub struct Value {
@@ -49,21 +53,27 @@ pub fn all() -> Vec<Row> {
         plain("STOR 1 GiB", store_large),
         plain("RETR 2000 x 4 KiB", retrieve_small),
         plain("STOR 2000 x 4 KiB", store_small),
+        plain("2000 files of 4 KiB stored and fetched in one session", both_ways),
         plain("LIST 10 k", |running, _, login| listing(running, login, "LIST list10k")),
         plain("LIST 100 k", |running, _, login| listing(running, login, "LIST list100k")),
         plain("NLST 10 k", |running, _, login| listing(running, login, "NLST list10k")),
         plain("NLST 100 k", |running, _, login| listing(running, login, "NLST list100k")),
         plain("MLSD 10 k", |running, _, login| listing(running, login, "MLSD list10k")),
         plain("MLSD 100 k", |running, _, login| listing(running, login, "MLSD list100k")),
+        plain("LIST 1 M", growth::million),
         plain("NOOP", noop),
         plain("anonymous login cycle", logins),
         plain("idle sessions", idle),
+        plain("empty server", empty),
+        plain("login beside idle sessions", growth::logins_beside_idle),
         plain("50 parallel RETR", parallel),
+        plain("small RETR while four download", load::small_beside_four),
         tls("TLS RETR 1 GiB", retrieve_large),
         tls("TLS STOR 1 GiB", store_large),
         tls("TLS RETR 2000 x 4 KiB", retrieve_small),
         tls("TLS anonymous login cycle", logins),
         tls("TLS idle sessions", idle),
+        tls("TLS handshake", load::handshakes),
     ]
 }
 
@@ -136,6 +146,24 @@ fn store_small(running: &Running, _: &Tree, login: Login) -> Done<Vec<Value>> {
     Ok(per_file(cpu, wall))
 }
 
+/// The same client's whole visit, as a backup or a mirror makes it: what a limit on commands would hold
+/// up shows here.
+fn both_ways(running: &Running, _: &Tree, login: Login) -> Done<Vec<Value>> {
+    let mut client = client(running, login)?;
+    let piece = vec![b'x'; SMALL];
+    let mut buffer = vec![0; 1 << 16];
+    let (_, wall) = cpu(running, || {
+        for n in 0..SMALL_FILES {
+            client.send(&format!("up/f{n}"), &piece, SMALL as u64)?;
+        }
+        for n in 0..SMALL_FILES {
+            client.receive(&format!("RETR up/f{n}"), &mut buffer)?;
+        }
+        Ok(())
+    })?;
+    Ok(vec![Value { unit: "wall s", number: wall }])
+}
+
 fn per_file(cpu: f64, wall: f64) -> Vec<Value> {
     let files = f64::from(SMALL_FILES);
     vec![
@@ -206,6 +234,11 @@ fn idle(running: &Running, _: &Tree, login: Login) -> Done<Vec<Value>> {
     thread::sleep(Duration::from_millis(500));
     let each = after.saturating_sub(before) as f64 / f64::from(IDLE_SESSIONS);
     Ok(vec![Value { unit: "PSS KiB", number: each }])
+}
+
+/// The server as it was before its first client.
+fn empty(running: &Running, _: &Tree, _: Login) -> Done<Vec<Value>> {
+    Ok(vec![Value { unit: "PSS MiB", number: running.empty_kib as f64 / 1024.0 }])
 }
 
 fn parallel(running: &Running, _: &Tree, login: Login) -> Done<Vec<Value>> {
