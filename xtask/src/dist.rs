@@ -1,9 +1,5 @@
-//! The three binaries side by side, as the packages ship them.
-//!
-//! The worker and the helper are linked statically: a static program reaches its `main` in a third
-//! of the time, and shares no writable relocation with a library. The supervisor is linked
-//! dynamically, because PAM loads its modules. Cargo knows no such difference within one build, so
-//! there are two.
+//! The three binaries side by side, as the packages ship them: one build, in which [`crate::link`]
+//! links each of them as it is shipped.
 
 use std::{
     env,
@@ -11,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use crate::command::{Done, cargo, copy, make_directory, output, run, target, workspace};
+use crate::{
+    command::{Done, cargo, copy, make_directory, run, target, workspace},
+    link,
+};
 
 /// Which profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +45,8 @@ impl Flavour {
     }
 }
 
-/// The programs that are linked statically.
-const STATIC: [&str; 2] = ["bulkhead-worker", "bulkhead-helper"];
+/// The programs that are shipped, which are named as their packages are.
+pub const PROGRAMS: [&str; 3] = ["bulkhead", "bulkhead-worker", "bulkhead-helper"];
 
 /// Builds the binaries and says where they are.
 ///
@@ -66,47 +65,37 @@ pub fn build(flavour: Flavour) -> Done<PathBuf> {
 /// # Errors
 /// When cargo fails.
 pub fn build_from(source: &Path, flavour: Flavour, directory: &Path) -> Done<()> {
-    let triple = host_triple()?;
-    let profile = flavour.cargo_name();
     let mut command = cargo();
-    command.current_dir(source).args(["build", "--locked", "--profile", profile]);
-    command.args(["--package", "bulkhead"]);
+    command.current_dir(source).args(["build", "--locked", "--profile", flavour.cargo_name()]);
     command.arg("--target-dir").arg(target());
-    run(with_flags(&mut command, flavour, &[]))?;
-
-    let static_target = target().join("static");
-    let mut command = cargo();
-    command.current_dir(source);
-    command.args(["build", "--locked", "--profile", profile, "--target", &triple]);
-    command.arg("--target-dir").arg(&static_target);
-    for program in STATIC {
-        command.args(["--package", program]);
+    if flavour == Flavour::Dev {
+        // With the features that all packages of the workspace ask for together, as the tests of the
+        // workspace are built: so both share what they are made of.
+        command.arg("--workspace");
     }
-    run(with_flags(&mut command, flavour, &["-Ctarget-feature=+crt-static"]))?;
-
+    for program in PROGRAMS {
+        let chosen = if flavour == Flavour::Dev { "--bin" } else { "--package" };
+        command.args([chosen, program]);
+    }
+    run(link::as_shipped(with_flags(&mut command, flavour))?)?;
     make_directory(directory)?;
-    let built = flavour.cargo_directory();
-    copy(&target().join(built).join("bulkhead"), &directory.join("bulkhead"))?;
-    for program in STATIC {
-        let from = static_target.join(&triple).join(built).join(program);
-        copy(&from, &directory.join(program))?;
+    let built = target().join(flavour.cargo_directory());
+    for program in PROGRAMS {
+        copy(&built.join(program), &directory.join(program))?;
     }
     Ok(())
 }
 
-/// The compilers' flags. What is shipped names no directory of the machine that built it; what is
-/// tested shares what `cargo test` has built, so it has no flags of its own where it needs none.
-fn with_flags<'a>(command: &'a mut Command, flavour: Flavour, flags: &[&str]) -> &'a mut Command {
-    let mut flags: Vec<String> = flags.iter().map(|flag| flag.to_string()).collect();
-    if flavour == Flavour::Release {
-        let places = [(cargo_home(), "cargo"), (target(), "target")];
-        let mapped = places.map(|(place, name)| format!("{}={name}", place.display()));
-        flags.extend(mapped.iter().map(|map| format!("--remap-path-prefix={map}")));
-        command.env("CFLAGS", mapped.map(|map| format!("-ffile-prefix-map={map}")).join(" "));
-    }
-    if flags.is_empty() {
+/// What is shipped names no directory of the machine that built it. What is tested has no flags of its
+/// own, to share what `cargo test` has built.
+fn with_flags(command: &mut Command, flavour: Flavour) -> &mut Command {
+    if flavour == Flavour::Dev {
         return command;
     }
+    let places = [(cargo_home(), "cargo"), (target(), "target")];
+    let mapped = places.map(|(place, name)| format!("{}={name}", place.display()));
+    command.env("CFLAGS", mapped.clone().map(|map| format!("-ffile-prefix-map={map}")).join(" "));
+    let flags = mapped.map(|map| format!("--remap-path-prefix={map}"));
     // Separated as cargo wants it: a path may have a space.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
 }
@@ -115,13 +104,4 @@ fn with_flags<'a>(command: &'a mut Command, flavour: Flavour, flags: &[&str]) ->
 fn cargo_home() -> PathBuf {
     let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo");
     env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
-}
-
-fn host_triple() -> Done<String> {
-    let about = output(Command::new("rustc").arg("-vV"))?;
-    about
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .map(str::to_owned)
-        .ok_or_else(|| "rustc -vV names no host".into())
 }

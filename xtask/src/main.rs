@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{demonstrate, dist, measure, package, structure, tests_run, tools};
+use xtask::{demonstrate, dist, link, measure, package, structure, tests_run, tools};
 
 /// Build, test and try Bulkhead.
 #[derive(Parser)]
@@ -46,6 +46,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = link::as_compiler() {
+        return code;
+    }
     let done = match Arguments::parse().command {
         Command::Dist => dist::build(dist::Flavour::Release).map(|_| ()),
         Command::Build => dist::build(dist::Flavour::Dev).map(|_| ()),

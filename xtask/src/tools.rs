@@ -127,6 +127,9 @@ pub fn provide_i2ftp_client() -> Done<()> {
 /// The cargo commands that make packages.
 const TO_PACKAGE: [&str; 2] = ["cargo-deb", "cargo-generate-rpm"];
 
+/// The cargo command that checks licences and sources of what we link.
+const TO_CHECK: [&str; 1] = ["cargo-deny"];
+
 /// Installs everything that building, testing and packaging need, or names it.
 ///
 /// # Errors
@@ -134,7 +137,8 @@ const TO_PACKAGE: [&str; 2] = ["cargo-deb", "cargo-generate-rpm"];
 pub fn provide_everything() -> Done<()> {
     provide_to_build()?;
     provide_to_test()?;
-    provide_to_package()
+    provide_to_package()?;
+    install(&TO_CHECK)
 }
 
 /// Installs what makes packages.
@@ -142,17 +146,19 @@ pub fn provide_everything() -> Done<()> {
 /// # Errors
 /// When installing fails.
 pub fn provide_to_package() -> Done<()> {
-    for tool in TO_PACKAGE {
-        if !is_installed(tool) {
-            run(cargo().args(["install", "--locked", tool]))?;
-        }
-    }
-    Ok(())
+    install(&TO_PACKAGE)
 }
 
-/// Whether everything is there that makes packages.
-pub fn can_package() -> bool {
-    TO_PACKAGE.into_iter().all(is_installed)
+/// Installs commands of cargo that are missing. They run a few times a day at most, so they are compiled
+/// in a third of the time, and run slower.
+fn install(tools: &[&str]) -> Done<()> {
+    for tool in tools.iter().filter(|tool| !is_installed(tool)) {
+        let mut command = cargo();
+        command.args(["install", "--locked", tool]).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+        command.env("CARGO_PROFILE_RELEASE_LTO", "off");
+        run(command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"))?;
+    }
+    Ok(())
 }
 
 /// Installs what is missing as root, and returns the packages that still are.
@@ -162,10 +168,12 @@ fn provide(needs: &[Need]) -> Done<Vec<&'static str>> {
     };
     let packages = missing();
     if !packages.is_empty() && is_root()? && is_installed("apt-get") {
-        run(Command::new("apt-get").args(["-q", "update"]))?;
+        // Somebody else may be installing; that ends.
+        let wait = ["-o", "DPkg::Lock::Timeout=600"];
+        run(Command::new("apt-get").args(wait).args(["-q", "update"]))?;
         let install = ["-q", "-y", "--no-install-recommends", "install"];
         let mut apt = Command::new("apt-get");
-        apt.env("DEBIAN_FRONTEND", "noninteractive").args(install).args(&packages);
+        apt.env("DEBIAN_FRONTEND", "noninteractive").args(wait).args(install).args(&packages);
         run(&mut apt)?;
     }
     Ok(missing())

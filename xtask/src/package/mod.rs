@@ -103,8 +103,10 @@ pub fn build_for_tests(binaries: &Path) -> Done<PathBuf> {
 /// When the build fails.
 pub fn document(directory: &Path) -> Done<()> {
     let mut command = cargo();
-    command.args(["run", "--quiet", "--locked", "--package", "bulkhead", "--features", "document"]);
-    run(command.args(["--", "document"]).arg(directory))
+    // Without a package: with the features of the whole workspace, as the tests are built.
+    command.args(["run", "--quiet", "--locked", "--bin", "bulkhead"]);
+    command.args(["--features", "bulkhead/document", "--", "document"]);
+    run(command.arg(directory))
 }
 
 /// Renews docs/configure.md, and the picture of the crates in docs/design.md.

@@ -1,10 +1,13 @@
 //! `cargo xtask test`: unit tests of every crate, then the whole-program suite as this user, where this
 //! user is root once more as an ordinary one, and the tests of the packages.
 
+mod programs;
+mod results;
+
 use std::{
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -15,6 +18,8 @@ use crate::{
     dist::{self, Flavour},
     tools,
 };
+use programs::TestProgram;
+use results::{Count, Results};
 
 /// The uid and gid of the second run, which no privilege helps: nobody.
 const ORDINARY: &str = "65534";
@@ -40,36 +45,6 @@ pub struct Options {
     packages: bool,
 }
 
-/// What a run counted.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Count {
-    passed: u64,
-    failed: u64,
-    skipped: u64,
-}
-
-impl Count {
-    fn add(&mut self, other: Count) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.skipped += other.skipped;
-    }
-
-    /// Reads `test result: ok. 7 passed; 0 failed; 1 ignored; …`.
-    fn parse(line: &str) -> Option<Count> {
-        let rest = line.strip_prefix("test result: ")?;
-        let number = |what: &str| {
-            let before = rest.split(what).next()?;
-            before.trim_end().rsplit(' ').next()?.parse().ok()
-        };
-        Some(Count {
-            passed: number("passed;")?,
-            failed: number("failed;")?,
-            skipped: number("ignored;")?,
-        })
-    }
-}
-
 /// Runs the tests and prints the sum as the last line.
 ///
 /// # Errors
@@ -77,33 +52,23 @@ impl Count {
 pub fn run(options: &Options) -> Done<()> {
     tools::provide_to_test()?;
     let binaries = dist::build(Flavour::Dev)?;
+    let only = match options {
+        Options { packages: true, .. } => Some("packages"),
+        Options { suite: true, .. } | Options { rootless: true, .. } => Some("suite"),
+        Options { .. } => None,
+    };
+    let programs = programs::build(only)?;
     let mut total = Count::default();
     if options.packages {
-        return summed(test_packages(&binaries, options)?);
+        return summed(test_packages(&programs, &binaries, options)?);
     }
     if !options.suite && !options.rootless {
-        let mut units = cargo();
-        units.args(["test", "--locked", "--workspace", "--exclude", "bulkhead-tests"]);
-        total.add(counted("unit tests", units.arg("--no-fail-fast").args(&options.filter))?);
+        total.add(unit_tests(&programs, options)?);
     }
-    let suite = build_tests("suite")?;
-    if !options.rootless {
-        let mut command = Command::new(&suite);
-        command.env("BULKHEAD_DIST", &binaries).arg(threads()).args(&options.filter);
-        command.env(I2FTP_CLIENT, tools::i2ftp_client());
-        if let Some(packages) = tools::peer_packages()? {
-            command.env(PEER_PACKAGES, packages);
-        }
-        total.add(counted("whole programs", &mut command)?);
-    }
-    if is_root()? {
-        total.add(run_as_ordinary_user(&suite, &binaries, options)?);
-    } else if options.rootless {
-        return Err("--rootless is for root; an ordinary user is rootless anyway".into());
-    }
+    total.add(whole_programs(&programs, &binaries, options)?);
     // A filter names tests of the other kinds, mostly; packing takes a while.
     if !options.suite && !options.rootless && options.filter.is_none() {
-        total.add(test_packages(&binaries, options)?);
+        total.add(test_packages(&programs, &binaries, options)?);
     }
     summed(total)
 }
@@ -115,38 +80,63 @@ fn summed(total: Count) -> Done<()> {
     if failed == 0 { Ok(()) } else { Err("tests failed".into()) }
 }
 
+/// Runs the tests of the crates, each program where its package is, as `cargo test` does; then the
+/// examples in the documentation.
+fn unit_tests(programs: &[TestProgram], options: &Options) -> Done<Count> {
+    let mut total = Count::default();
+    for program in programs.iter().filter(|program| !program.is_whole()) {
+        let mut command = Command::new(&program.executable);
+        command.current_dir(&program.directory).env("CARGO_MANIFEST_DIR", &program.directory);
+        total.add(results(&program.title(), command.args(&options.filter))?.count);
+    }
+    let mut examples = cargo();
+    examples.args(["test", "--quiet", "--locked", "--workspace", "--doc"]).args(&options.filter);
+    total.add(results("examples in the documentation", &mut examples)?.count);
+    Ok(total)
+}
+
+/// Runs the whole-program suite as this user, and where this user is root once more as nobody.
+fn whole_programs(programs: &[TestProgram], binaries: &Path, options: &Options) -> Done<Count> {
+    let suite = &programs::whole(programs, "suite")?.executable;
+    let mut own = None;
+    if !options.rootless {
+        let mut command = Command::new(suite);
+        command.env("BULKHEAD_DIST", binaries).arg(threads()).args(&options.filter);
+        command.env(I2FTP_CLIENT, tools::i2ftp_client());
+        if let Some(packages) = tools::peer_packages()? {
+            command.env(PEER_PACKAGES, packages);
+        }
+        own = Some(results("whole programs", &mut command)?);
+    }
+    if !is_root()? {
+        return own.map(|own| own.count).ok_or_else(|| {
+            "--rootless is for root; an ordinary user is rootless anyway".to_owned()
+        });
+    }
+    let ordinary = run_as_ordinary_user(suite, binaries, options)?;
+    let Some(root) = own else { return Ok(ordinary.count) };
+    let (sentence, sum) = results::both(&root, &ordinary);
+    say(&sentence)?;
+    Ok(sum)
+}
+
 /// Packs the binaries as they are shipped, twice and once more as a newer version, and tests the
 /// packages. Without the commands that pack, that is one skipped test.
-fn test_packages(binaries: &Path, options: &Options) -> Done<Count> {
-    if !tools::can_package() {
-        say("packages: skipped: needs cargo-deb and cargo-generate-rpm (cargo xtask provide)")?;
+fn test_packages(programs: &[TestProgram], binaries: &Path, options: &Options) -> Done<Count> {
+    if let Err(error) = tools::provide_to_package() {
+        say(&format!("packages: skipped: what packs them cannot be installed: {error}"))?;
         return Ok(Count { skipped: 1, ..Count::default() });
     }
     let packages = crate::package::build_for_tests(binaries)?;
-    let mut command = Command::new(build_tests("packages")?);
+    let mut command = Command::new(&programs::whole(programs, "packages")?.executable);
     command.env("BULKHEAD_DIST", binaries).env("BULKHEAD_PACKAGES", packages);
     // What lintian, rpmlint and systemd-analyze say belongs into the log.
-    counted("packages", command.arg("--nocapture").args(&options.filter))
-}
-
-/// Builds the test program of a name and says where it is.
-fn build_tests(name: &str) -> Done<PathBuf> {
-    let mut command = cargo();
-    command.args(["test", "--locked", "--package", "bulkhead-tests", "--test", name]);
-    command.args(["--no-run", "--message-format", "json-render-diagnostics"]);
-    let messages = crate::command::output(command.stderr(Stdio::inherit()))?;
-    // One JSON object a line; the only one with a test executable has it in this member.
-    messages
-        .lines()
-        .filter(|line| line.contains(&format!("\"name\":\"{name}\"")))
-        .find_map(|line| line.split("\"executable\":\"").nth(1)?.split('"').next())
-        .map(PathBuf::from)
-        .ok_or_else(|| format!("cargo names no executable for {name}"))
+    Ok(results("packages", command.arg("--nocapture").args(&options.filter))?.count)
 }
 
 /// Runs the suite as nobody, out of a directory that nobody can read: a clone in the home of root
 /// is closed to others.
-fn run_as_ordinary_user(suite: &Path, binaries: &Path, options: &Options) -> Done<Count> {
+fn run_as_ordinary_user(suite: &Path, binaries: &Path, options: &Options) -> Done<Results> {
     let place = std::env::temp_dir().join(format!("bulkhead-rootless-{}", std::process::id()));
     let ran = prepare(&place, suite, binaries).and_then(|()| {
         let mut command = Command::new("setpriv");
@@ -154,7 +144,7 @@ fn run_as_ordinary_user(suite: &Path, binaries: &Path, options: &Options) -> Don
         command.arg(place.join("suite")).arg(threads()).args(&options.filter);
         command.env("BULKHEAD_DIST", place.join("dist")).env("HOME", "/nonexistent");
         command.env(I2FTP_CLIENT, place.join("i2ftp-client"));
-        counted("whole programs as an ordinary user", command.current_dir("/"))
+        results("whole programs as an ordinary user", command.current_dir("/"))
     });
     std::fs::remove_dir_all(&place).map_err(|e| format!("{}: {e}", place.display()))?;
     ran
@@ -175,7 +165,7 @@ fn prepare(place: &Path, suite: &Path, binaries: &Path) -> Done<()> {
             .map_err(|e| format!("{}: {e}", directory.display()))?;
     }
     copy(suite, &place.join("suite"))?;
-    for program in ["bulkhead", "bulkhead-worker", "bulkhead-helper"] {
+    for program in dist::PROGRAMS {
         copy(&binaries.join(program), &dist.join(program))?;
     }
     if tools::i2ftp_client().join("complete").exists() {
@@ -191,37 +181,25 @@ fn prepare(place: &Path, suite: &Path, binaries: &Path) -> Done<()> {
     Ok(())
 }
 
-/// Runs a test program, shows what it prints and sums its results. A run that ends badly without
-/// a failed test (it did not compile, it crashed) counts as one.
-fn counted(what: &str, command: &mut Command) -> Done<Count> {
+/// Runs a test program, shows what it prints and reads its results. A run that ends badly without
+/// a failed test (it crashed) counts as one.
+fn results(what: &str, command: &mut Command) -> Done<Results> {
     say(&format!("== {what}"))?;
     let started = command.stdout(Stdio::piped()).spawn();
     let mut child = started.map_err(|e| format!("{command:?} cannot be started: {e}"))?;
-    let mut count = Count::default();
+    let mut results = Results::default();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).split(b'\n') {
             let line = line.map_err(|e| format!("{what}: {e}"))?;
             let line = String::from_utf8_lossy(&line);
             say(&line)?;
-            count.add(Count::parse(&line).unwrap_or_default());
+            results.read(&line);
         }
     }
     let status = child.wait().map_err(|e| format!("{what}: {e}"))?;
-    if !status.success() && count.failed == 0 {
+    if !status.success() && results.count.failed == 0 {
         eprintln!("xtask: {what}: {status} without a failed test");
-        count.failed = 1;
+        results.count.failed = 1;
     }
-    Ok(count)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn results_are_read_from_the_summary_line_only() {
-        let line = "test result: FAILED. 7 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out";
-        assert_eq!(Count::parse(line), Some(Count { passed: 7, failed: 2, skipped: 1 }));
-        assert_eq!(Count::parse("test passed; 1 failed; 2 ignored; ... ok"), None);
-    }
+    Ok(results)
 }
