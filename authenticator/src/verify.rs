@@ -130,11 +130,13 @@ impl Circumstances<'_> {
         // The gate passes no empty one on; and whoever has taken a gate over gains nothing by an
         // imported account whose password is empty.
         let reading = read(hash, &typed)?.filter(|_| !typed.whole.is_empty());
-        let Some(record) = record else { return Err(refused("unknown-user")) };
-        let reading = reading.ok_or_else(|| refused("wrong-password"))?;
+        // After the work of a login, so that its time does not tell; before what is known of the
+        // name, so that the log says why.
         if denied {
             return Err(refused("denied"));
         }
+        let Some(record) = record else { return Err(refused("unknown-user")) };
+        let reading = reading.ok_or_else(|| refused("wrong-password"))?;
         if stored.is_none() {
             return Err(refused("no-password"));
         }

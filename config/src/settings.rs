@@ -89,7 +89,9 @@ impl Config {
             })
         });
         if found.is_none() {
-            tracing::warn!(
+            // supervisor/src/log/events.rs names it for all others.
+            tracing::event!(
+                tracing::Level::WARN,
                 event = "passive-address",
                 host,
                 "the name has no IPv4 address now; PASV announces the local address"

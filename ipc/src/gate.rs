@@ -248,4 +248,6 @@ pub enum GateClosed {
     Ended,
     /// Another failure.
     Failed(#[serde(deserialize_with = "bounded::text::<1024, _>")] String),
+    /// The client tried to log in without TLS, which is demanded, and went.
+    PlainLogin,
 }

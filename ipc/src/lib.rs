@@ -22,8 +22,11 @@ pub mod last_words;
 pub mod network;
 pub mod operator;
 pub mod parts;
+pub mod printable;
 pub mod process;
+pub mod reason;
 pub mod session;
 pub mod share;
 
 pub use channel::{Channel, ChannelError, Message, Received};
+pub use printable::printable;

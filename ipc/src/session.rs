@@ -13,6 +13,7 @@ use crate::{
     channel::Message,
     gate::{GateTls, Service},
     process::{Confinement, LockdownFailure, SandboxReport},
+    reason::Reason,
     share::Rate,
 };
 
@@ -23,6 +24,8 @@ pub const MAX_PATH: usize = 4096;
 pub const MAX_EVENTS: usize = 256;
 /// Longest notice, in bytes.
 pub const MAX_NOTICE: usize = 1024;
+/// Longest name of a command in a message, in bytes.
+pub const MAX_COMMAND: usize = 32;
 
 /// What a session is told about FTP.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -271,11 +274,20 @@ pub enum Event {
         path: Bytes<MAX_PATH>,
         /// Rename: to which path.
         to: Option<Bytes<MAX_PATH>>,
-        /// Whether it was done.
-        done: bool,
+        /// Why it was not done; nothing when it was.
+        reason: Option<Reason>,
     },
     /// A command that was refused for lack of a right, or an odd thing worth a line.
     Notice(#[serde(deserialize_with = "bounded::text::<MAX_NOTICE, _>")] String),
+    /// A command that was refused before anything was done.
+    Refused {
+        /// Its name, such as `RETR`; a name of the session's own table.
+        command: Bytes<MAX_COMMAND>,
+        /// The path or argument as the client wrote it.
+        path: Bytes<MAX_PATH>,
+        /// Why.
+        reason: Reason,
+    },
 }
 
 /// A transfer that ended.
@@ -289,8 +301,8 @@ pub struct Transfer {
     pub bytes: u64,
     /// How long it took, in microseconds.
     pub micros: u64,
-    /// Whether it is complete. A failed upload is never complete.
-    pub complete: bool,
+    /// Why it is not complete; nothing when every byte is where it belongs.
+    pub reason: Option<Reason>,
     /// Whether the data connection was TLS.
     pub tls: bool,
 }
@@ -349,4 +361,6 @@ pub enum SessionClosed {
     Reinitialize,
     /// Another failure.
     Failed(#[serde(deserialize_with = "bounded::text::<1024, _>")] String),
+    /// The server is going down, or drains, and nothing was under way.
+    ServerEnding,
 }

@@ -247,8 +247,8 @@ impl<'a> Attempts<'a> {
         }
         let limit = server.config().max_sessions_of(&account);
         if !connection.entry.log_in(&account, tls, limit) {
-            tracing::warn!(
-                event = "login-refused",
+            log_event!(
+                LoginRefused,
                 session = connection.session.0,
                 client = %connection.client.ip(),
                 account = account.name.as_str(),
@@ -257,8 +257,8 @@ impl<'a> Attempts<'a> {
             let text = "Too many sessions of this account; close one and try again.";
             return Outcome::Answer(AuthResult::Unavailable(text.into()));
         }
-        tracing::info!(
-            event = "login",
+        log_event!(
+            Login,
             session = connection.session.0,
             client = %connection.client.ip(),
             account = account.name.as_str(),
@@ -296,8 +296,8 @@ impl<'a> Attempts<'a> {
     ) -> Outcome {
         let connection = self.connection;
         let server = &connection.server;
-        tracing::warn!(
-            event = "login-failed",
+        log_event!(
+            LoginFailed,
             session = connection.session.0,
             client = %connection.client.ip(),
             user = user.map_or("", UserName::as_str),
@@ -317,8 +317,8 @@ impl<'a> Attempts<'a> {
 
     /// The account demands TLS, and its password has come in the clear. No failure: the client is told.
     fn tls_demanded(&self, user: &UserName) -> Outcome {
-        tracing::warn!(
-            event = "login-refused",
+        log_event!(
+            LoginRefused,
             session = self.connection.session.0,
             client = %self.connection.client.ip(),
             account = user.as_str(),
@@ -340,8 +340,8 @@ impl<'a> Attempts<'a> {
     }
 
     fn broken(&self, user: &UserName, what: &str) -> Outcome {
-        tracing::error!(
-            event = "login-impossible",
+        log_event!(
+            LoginImpossible,
             session = self.connection.session.0,
             client = %self.connection.client.ip(),
             user = user.as_str(),

@@ -161,25 +161,18 @@ pub async fn replace<T>(
     start: impl AsyncFn() -> Result<(T, u32), BootError>,
 ) -> T {
     let Dead { role, pid, how, cause } = dead;
-    tracing::error!(
-        event = "process-died",
-        role,
-        pid,
-        how,
-        cause,
-        "the {role} died; starting another one"
-    );
+    log_event!(ProcessDied, role, pid, how, cause, "the {role} died; starting another one");
     server.counters.violation();
     pauses.died_at(pauses.age());
     let (started, pid) = loop {
         tokio::time::sleep(pauses.take()).await;
         match start().await {
             Ok(started) => break started,
-            Err(e) => tracing::error!(event = "process-failed", role, "{e}"),
+            Err(e) => log_event!(ProcessFailed, role, "{e}"),
         }
     };
     pauses.born_now();
-    tracing::info!(event = "process-started", role, pid, "the {role} runs again");
+    log_event!(ProcessStarted, role, pid, "the {role} runs again");
     started
 }
 

@@ -189,7 +189,7 @@ async fn await_end(children: Rc<Children>, pid: u32, pidfd: PidFd, tell: oneshot
             Ok(Some(ended)) => break Some(ended),
             Ok(None) => ready.clear_ready(),
             Err(error) => {
-                tracing::error!(event = "not-reaped", pid, "{error}");
+                log_event!(NotReaped, pid, "{error}");
                 break None;
             }
         }

@@ -114,17 +114,17 @@ pub async fn serve(server: Rc<Server>, client: Client) {
         stranger: RefCell::default(),
         pam_session: RefCell::default(),
     };
-    tracing::info!(
-        event = "connected",
+    log_event!(
+        Connected,
         session = session.0,
         client = %address.ip(),
         port = address.port(),
-        service = ?service,
+        service = service_word(service),
     );
     let reason = match admit_stranger(&connection) {
         Err(reason) => {
             server.counters.refused();
-            tracing::warn!(event = "refused", client = %address.ip(), reason);
+            log_event!(Refused, client = %address.ip(), reason);
             reason.into()
         }
         Ok(place) => {
@@ -140,8 +140,8 @@ pub async fn serve(server: Rc<Server>, client: Client) {
             }
         }
     };
-    tracing::info!(
-        event = "disconnected",
+    log_event!(
+        Disconnected,
         session = session.0,
         client = %address.ip(),
         seconds = connection.entry.age().as_secs(),
@@ -329,8 +329,8 @@ async fn talk_to_gate(
                         return Ok((Box::new(ready), account, relayed));
                     }
                     Err(e) => {
-                        tracing::error!(
-                            event = "session-failed",
+                        log_event!(
+                            SessionFailed,
                             session = connection.session.0,
                             client = %connection.client.ip(),
                             account = %account.name,
@@ -444,6 +444,17 @@ fn gate_obituary(connection: &Connection, child: &Child, end: GateTalk, ended: E
                 GateClosed::Quit | GateClosed::Ended | GateClosed::Failed(_) => {}
                 GateClosed::TooManyFailures => {}
                 GateClosed::LoginTimeout => penalise(Cause::GraceExceeded),
+                GateClosed::PlainLogin => {
+                    let (session, client) = (connection.session.0, connection.client.ip());
+                    log_event!(
+                        LoginRefused,
+                        session,
+                        %client,
+                        reason = "tls-demanded",
+                        "the client sent USER without AUTH TLS before it: set it to explicit FTPS"
+                    );
+                    penalise(Cause::NoLogin);
+                }
                 GateClosed::ClientClosed
                 | GateClosed::Idle
                 | GateClosed::NotFtp
@@ -458,6 +469,16 @@ fn gate_obituary(connection: &Connection, child: &Child, end: GateTalk, ended: E
     }
 }
 
+/// The word of a service in the log.
+fn service_word(service: Service) -> &'static str {
+    match service {
+        Service::Ftp => "ftp",
+        Service::FtpsImplicit => "ftps",
+        Service::I2ftp => "i2ftp",
+        Service::I2ftpTls => "i2ftps",
+    }
+}
+
 fn reason_text(closed: &GateClosed) -> String {
     match closed {
         GateClosed::Quit => "quit before login".into(),
@@ -469,5 +490,6 @@ fn reason_text(closed: &GateClosed) -> String {
         GateClosed::Tls(cause) => format!("TLS failed: {cause}"),
         GateClosed::Ended => "ended by the server".into(),
         GateClosed::Failed(cause) => format!("failed: {cause}"),
+        GateClosed::PlainLogin => "TLS is demanded, and the client tried to log in without".into(),
     }
 }

@@ -210,8 +210,8 @@ async fn listen(server: &Rc<Server>) -> String {
     loop {
         match channel.recv().await.map(|received| received.message) {
             Ok(HelperToSupervisor::Violation { session, what }) => {
-                tracing::warn!(
-                    event = "violation",
+                log_event!(
+                    Violation,
                     role = "session",
                     session = session.0,
                     what = crate::log::printable(&what),

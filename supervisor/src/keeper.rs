@@ -161,14 +161,14 @@ impl KeeperLink {
             let (file, not_after) = (file.display(), validity::date(validity.not_after));
             let remedy = validity::RENEWAL;
             match concern {
-                Concern::EndsSoon => tracing::warn!(
-                    event = "certificate-ends-soon",
+                Concern::EndsSoon => log_event!(
+                    CertificateEndsSoon,
                     %file,
                     not_after,
                     "{text}; {remedy}"
                 ),
-                Concern::NotValid => tracing::error!(
-                    event = "certificate-not-valid",
+                Concern::NotValid => log_event!(
+                    CertificateNotValid,
                     %file,
                     not_after,
                     "{text}; {remedy}"
@@ -275,8 +275,8 @@ async fn start(
     match answer {
         KeeperToSupervisor::Ready { report, memory_locked } => {
             if !memory_locked {
-                tracing::warn!(
-                    event = "memory-not-locked",
+                log_event!(
+                    MemoryNotLocked,
                     role = "keeper",
                     "the private keys may reach the swap space: set LimitMEMLOCK=256M (systemd) or \
                      `ulimit -l 262144`, or encrypt the swap space"
@@ -318,8 +318,8 @@ async fn load(
             not_after,
             fingerprint,
         } => {
-            tracing::info!(
-                event = "certificate",
+            log_event!(
+                Certificate,
                 file = %chain_file.display(),
                 names = names.join(" "),
                 not_after = validity::date(not_after),
@@ -396,7 +396,7 @@ async fn watch(server: Rc<Server>, mut child: Child, channel: Rc<KeeperChannel>)
         // It has retired, unless it did not end by itself.
         if how != Ended::Exited(0) {
             let pid = child.pid();
-            tracing::error!(event = "process-died", role = "keeper", pid, how = %how, cause);
+            log_event!(ProcessDied, role = "keeper", pid, how = %how, cause);
             server.counters.violation();
         }
         return;
@@ -427,8 +427,8 @@ async fn listen(server: &Rc<Server>, channel: &KeeperChannel) -> String {
     loop {
         match channel.recv().await.map(|received| received.message) {
             Ok(KeeperToSupervisor::Violation { session, what }) => {
-                tracing::warn!(
-                    event = "violation",
+                log_event!(
+                    Violation,
                     session = session.0,
                     what = crate::log::printable(&what),
                     "a signing channel asked for what it may not have"

@@ -1,6 +1,9 @@
 //! The root supervisor of Bulkhead: it accepts, counts, starts and reaps, and never reads a byte
 //! that came from the network.
 
+#[macro_use]
+pub mod log;
+
 mod attempts;
 mod boot;
 mod census;
@@ -9,7 +12,6 @@ mod connection;
 mod helper;
 mod keeper;
 pub mod listen;
-pub mod log;
 mod login;
 mod notify;
 mod operator;

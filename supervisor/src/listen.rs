@@ -136,7 +136,7 @@ pub async fn accept_clients(server: Rc<Server>, listener: Listener) {
     let socket = match on_event_loop(socket) {
         Ok(socket) => socket,
         Err(e) => {
-            tracing::error!(event = "listener-failed", %address, "{e}");
+            log_event!(ListenerFailed, %address, "{e}");
             return;
         }
     };
@@ -152,8 +152,8 @@ pub async fn accept_clients(server: Rc<Server>, listener: Listener) {
                 Trouble::NothingThere => ready.clear_ready(),
                 Trouble::ThisOneIsGone => {}
                 Trouble::Exhausted => {
-                    tracing::error!(
-                        event = "accept-failed",
+                    log_event!(
+                        AcceptFailed,
                         %address,
                         "{e}; accepting again when descriptors or memory are free"
                     );
@@ -227,7 +227,7 @@ fn admit(server: &Rc<Server>, control: OwnedFd, peer: SocketAddr, service: Servi
         Ok(place) => place,
         Err((reason, line)) => {
             server.counters.refused();
-            tracing::warn!(event = "refused", client = %address.ip(), reason);
+            log_event!(Refused, client = %address.ip(), reason);
             refuse(&control, service, line);
             return;
         }

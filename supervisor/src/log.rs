@@ -1,10 +1,30 @@
 //! The log: text for people, JSON lines for machines. Every line about a client carries the
 //! supervisor's own word on session, address and account.
 
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, sync::Mutex};
+#[macro_use]
+mod events;
+
+use std::{
+    fmt,
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use ipc::{ChannelError, last_words::LastWords};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, MakeWriter,
+        format::{JsonFields, Writer},
+    },
+    registry::LookupSpan,
+};
+
+pub use events::Event;
+pub use ipc::printable;
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,55 +35,120 @@ pub enum Format {
     Json,
 }
 
-/// Starts the log. Without a file it goes to standard error, which systemd takes to the journal.
+/// Starts the log. Without a file it goes to standard error; where that is the journal, each line
+/// begins with its priority (sd-daemon(3)) and has no time of its own.
 ///
 /// # Errors
 /// A sentence that names the file.
 pub fn start(format: Format, level: &str, file: Option<&Path>) -> Result<(), String> {
+    let journal = file.is_none() && goes_to_journal();
     match file {
-        None => install(format, level, std::io::stderr),
+        None => install(format, level, journal, std::io::stderr),
         Some(path) => {
-            let file = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o640)
-                .open(path)
-                .map_err(|e| format!("cannot open the log file {}: {e}", path.display()))?;
-            install(format, level, Mutex::new(file))
+            let file = LogFile { path: path.to_owned(), file: Mutex::new(open(path)?) };
+            let file = FILE.get_or_init(|| file);
+            install(format, level, journal, move || file)
         }
     }
 }
 
-fn install<W>(format: Format, level: &str, writer: W) -> Result<(), String>
+/// The file that the log goes to, if it does.
+static FILE: OnceLock<LogFile> = OnceLock::new();
+
+/// A log file that can be opened anew.
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+impl Write for &LogFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<File, String> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o640)
+        .open(path)
+        .map_err(|e| format!("cannot open the log file {}: {e}", path.display()))
+}
+
+/// Opens the log file anew, if the log goes to one: logrotate has given the old one another name.
+pub fn reopen() {
+    let Some(log) = FILE.get() else { return };
+    let file = log.path.display();
+    match open(&log.path) {
+        Ok(new) => {
+            *log.file.lock().unwrap_or_else(PoisonError::into_inner) = new;
+            log_event!(LogReopened, %file);
+        }
+        Err(e) => log_event!(LogNotReopened, %file, "{e}; lines go on into the old file"),
+    }
+}
+
+/// Whether standard error is the journal's socket (systemd.exec(5), `$JOURNAL_STREAM`).
+fn goes_to_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let Ok(stderr) = rustix::fs::fstat(std::io::stderr()) else { return false };
+    stream == format!("{}:{}", stderr.st_dev, stderr.st_ino)
+}
+
+/// Lines for the journal: each begins with its priority.
+struct Prioritized<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Prioritized<F>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "<{}>", priority(*event.metadata().level()))?;
+        self.0.format_event(context, writer, event)
+    }
+}
+
+/// The priority of syslog(3) for a level.
+fn priority(level: tracing::Level) -> u8 {
+    match level {
+        tracing::Level::ERROR => 3,
+        tracing::Level::WARN => 4,
+        tracing::Level::INFO => 6,
+        _ => 7,
+    }
+}
+
+fn install<W>(format: Format, level: &str, journal: bool, writer: W) -> Result<(), String>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(format!("supervisor={level},config={level},bulkhead={level}"))
         .map_err(|e| format!("[log] level = \"{level}\": {e}"))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_target(false)
-        .with_ansi(false);
-    let installed = match format {
-        Format::Text => log.try_init(),
-        Format::Json => log.json().flatten_event(true).try_init(),
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let text = tracing_subscriber::fmt::format().with_target(false).with_ansi(false);
+    let json = tracing_subscriber::fmt::format().json().flatten_event(true).with_target(false);
+    let installed = match (format, journal) {
+        (Format::Text, false) => log.event_format(text).try_init(),
+        (Format::Text, true) => log.event_format(Prioritized(text.without_time())).try_init(),
+        (Format::Json, false) => log.fmt_fields(JsonFields::new()).event_format(json).try_init(),
+        (Format::Json, true) => {
+            log.fmt_fields(JsonFields::new()).event_format(Prioritized(json)).try_init()
+        }
     };
     installed.map_err(|e| format!("cannot start the log: {e}"))
-}
-
-/// Text from a client or a session, fit for one log line: control characters are escaped, so that a
-/// file name cannot forge a line.
-pub fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || c == '\u{2028}' || c == '\u{2029}' {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 /// An error of a channel, with the name of a forbidden system call instead of its number.
@@ -73,15 +158,4 @@ pub fn describe(error: &ChannelError) -> String {
         return format!("its sandbox stopped it at the system call {name} ({syscall})");
     }
     printable(&error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_name_cannot_forge_a_log_line() {
-        assert_eq!(printable("a\nb\u{1b}[2J"), "a\\nb\\u{1b}[2J");
-        assert_eq!(printable("größe"), "größe");
-    }
 }

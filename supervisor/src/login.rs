@@ -66,7 +66,7 @@ pub async fn judge(
         let received = channel.recv().await?;
         match &received.message {
             AuthenticatorToSupervisor::Warning(text) => {
-                tracing::error!(event = "accounts", "{}", crate::log::printable(text));
+                log_event!(Accounts, "{}", crate::log::printable(text));
                 channel.recv().await
             }
             AuthenticatorToSupervisor::Ready(_)
@@ -154,13 +154,12 @@ async fn died(server: &Server, mut child: Child, error: &ChannelError) -> String
     // If it still lives, it has broken the channel itself.
     let how = child.wait_or_kill(Duration::from_millis(200)).await;
     let what = crate::log::describe(error);
-    tracing::error!(
-        event = if error.is_violation() { "violation" } else { "process-died" },
-        role = "authenticator",
-        pid = child.pid(),
-        how = %how,
-        what,
-    );
+    let (role, pid) = ("authenticator", child.pid());
+    if error.is_violation() {
+        log_event!(Violation, role, pid, %how, what);
+    } else {
+        log_event!(ProcessDied, role, pid, %how, what);
+    }
     server.counters.violation();
     format!("{what}; {how}")
 }

@@ -73,7 +73,7 @@ impl Notifier {
         if let Some((socket, address)) = &self.socket
             && let Err(e) = socket.send_to_addr(what.as_bytes(), address)
         {
-            tracing::warn!(event = "notify-failed", "systemd cannot be told {what:?}: {e}");
+            log_event!(NotifyFailed, "systemd cannot be told {what:?}: {e}");
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{
 use config::Config;
 use ipc::{
     Channel, Message,
-    operator::{Answer, Request},
+    operator::{Answer, KickTarget, Request},
     parts::parts,
 };
 use nix::{
@@ -31,6 +31,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc::UnboundedSender, oneshot};
 
 use crate::{
+    log::printable,
     server::Server,
     wire::{AsyncChannel, on_event_loop},
 };
@@ -197,7 +198,7 @@ async fn accept_operators(
         let (server, wishes) = (Rc::clone(&server), wishes.clone());
         tokio::task::spawn_local(async move {
             if let Err(reason) = talk(&server, &wishes, operator, admin_group).await {
-                tracing::warn!(event = "operator-refused", "{reason}");
+                log_event!(OperatorRefused, "{reason}");
             }
             drop(place);
         });
@@ -224,17 +225,28 @@ async fn talk(
         }
     }
     while let Ok(Ok(received)) = tokio::time::timeout(PATIENCE, channel.recv()).await {
-        if !matches!(
-            received.message,
-            Request::Status | Request::Sessions | Request::Penalties | Request::Processes
-        ) {
-            tracing::info!(event = "operator", uid = peer.uid(), request = ?received.message);
+        if let Some((command, target)) = change(&received.message) {
+            log_event!(Operator, uid = peer.uid(), command, target);
         }
         for answer in answers(server, wishes, received.message).await {
             channel.send(&answer, &[]).await.map_err(|e| e.to_string())?;
         }
     }
     Ok(())
+}
+
+/// What a request that changes something is called in the log, and what it is about.
+fn change(request: &Request) -> Option<(&'static str, Option<String>)> {
+    Some(match request {
+        Request::Status | Request::Sessions | Request::Penalties | Request::Processes => {
+            return None;
+        }
+        Request::Kick(KickTarget::Session(session)) => ("kick", Some(session.to_string())),
+        Request::Kick(KickTarget::Account(name)) => ("kick", Some(printable(name))),
+        Request::Reload => ("reload", None),
+        Request::Drain => ("drain", None),
+        Request::ClearPenalties(which) => ("clear-penalties", which.as_deref().map(printable)),
+    })
 }
 
 async fn answers(

@@ -106,8 +106,8 @@ async fn close(open: Open) {
         ) => "it answered out of turn".to_owned(),
         Err(e) => e.to_string(),
     };
-    tracing::error!(
-        event = "pam-session-open",
+    log_event!(
+        PamSessionOpen,
         user = user.as_str(),
         client = %client,
         "a PAM session was not closed: {}",

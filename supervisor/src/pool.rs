@@ -78,8 +78,8 @@ impl Pool {
         self.ready.borrow_mut().retain_mut(|gate| match gate.child.try_ended() {
             None => true,
             Some(ended) => {
-                tracing::warn!(
-                    event = "process-died",
+                log_event!(
+                    ProcessDied,
                     role = "gate",
                     pid = gate.child.pid(),
                     how = %ended,
@@ -129,7 +129,7 @@ impl Pool {
                         pool.arrived.notify_one();
                     }
                     Err(e) => {
-                        tracing::error!(event = "process-failed", role = "gate", "{e}");
+                        log_event!(ProcessFailed, role = "gate", "{e}");
                         tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                         pool.starting.set(pool.starting.get().saturating_sub(1));
                         pool.refill(&server);

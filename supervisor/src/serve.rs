@@ -44,7 +44,7 @@ pub fn run(config: Config, hooks: Hooks) -> ExitCode {
     match start(config, hooks) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            tracing::error!(event = "not-serving", "{reason}");
+            log_event!(NotServing, "{reason}");
             eprintln!("bulkhead: not serving: {reason}");
             ExitCode::FAILURE
         }
@@ -127,8 +127,8 @@ async fn open_listeners(server: &Server, adopted: &[Listener]) -> Result<Vec<Lis
 fn warn_of_bare_i2ftp(listeners: &[Listener]) {
     for listener in listeners {
         if listener.service == Service::I2ftp && !listener.address.ip().is_loopback() {
-            tracing::warn!(
-                event = "unprotected-i2ftp",
+            log_event!(
+                UnprotectedI2ftp,
                 address = %listener.address,
                 "I2FTP without TLS protects neither names nor contents, in no mode; offer it in a \
                  network you trust, or inside TLS ([i2ftp] tls_port)"
@@ -155,11 +155,11 @@ fn raise_descriptor_limit(maximum_clients: u64) {
     let wanted = maximum_clients.saturating_mul(5).saturating_add(200);
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard).is_err() {
-            tracing::warn!(event = "descriptor-limit", soft, wanted, "the limit stays");
+            log_event!(DescriptorLimit, soft, wanted, "the limit stays");
         }
         if hard < wanted {
-            tracing::warn!(
-                event = "descriptor-limit",
+            log_event!(
+                DescriptorLimit,
                 hard,
                 wanted,
                 "fewer clients than maximum_clients fit; raise LimitNOFILE, or lower maximum_clients"
@@ -202,13 +202,13 @@ async fn serve(
     let addresses: Vec<String> = listeners.iter().map(|l| l.address.to_string()).collect();
     server.set_listening(addresses.clone());
     for layer in server.layers() {
-        tracing::info!(event = "layer", "{layer}");
+        log_event!(Layer, "{layer}");
     }
     if let Some(ready) = hooks.ready.take() {
         ready(&listeners, &server.layers());
     }
     let listening = addresses.join(" ");
-    tracing::info!(event = "serving", listening, version = env!("CARGO_PKG_VERSION"));
+    log_event!(Serving, listening, version = env!("CARGO_PKG_VERSION"));
     tokio::task::spawn_local(keeper::watch_files(Rc::clone(&server)));
     for listener in listeners {
         tokio::task::spawn_local(listen::accept_clients(Rc::clone(&server), listener));
@@ -229,16 +229,18 @@ async fn serve(
             _ = reload.recv() => {
                 notifier.reloading();
                 reread(&server, source.as_deref()).await.unwrap_or_default();
+                crate::log::reopen();
                 notifier.ready();
             }
             Some(wish) = wished.recv() => match wish {
                 operator::Wish::Drain => {
                     server.enter_phase(Phase::Draining);
-                    tracing::info!(event = "draining");
+                    log_event!(Draining);
                     tokio::task::spawn_local(finish_drained(Rc::clone(&server)));
                 }
                 operator::Wish::Reload(answer) => {
                     let done = reread(&server, source.as_deref()).await;
+                    crate::log::reopen();
                     // An operator who no longer listens has the log.
                     answer.send(done).ok();
                 }
@@ -247,9 +249,9 @@ async fn serve(
         }
     };
     notifier.stopping();
-    tracing::info!(event = "ending", reason);
+    log_event!(Ending, reason);
     end(&server).await;
-    tracing::info!(event = "ended");
+    log_event!(Ended);
     Ok(())
 }
 
@@ -259,8 +261,8 @@ async fn start_helper(server: &Rc<Server>, adopted: &[Listener]) -> Result<Vec<L
     let opened = open_listeners(server, adopted).await?;
     tokio::task::spawn_local(helper::watch(Rc::clone(server), helper));
     if server.config().active_from_port_20 && !server.helper.low_ports() {
-        tracing::warn!(
-            event = "no-port-20",
+        log_event!(
+            NoPort20,
             "active connections come from a random port: ports below 1024 need root or \
              CAP_NET_BIND_SERVICE"
         );
@@ -307,8 +309,8 @@ async fn reread(server: &Rc<Server>, source: Option<&Path>) -> Result<(), String
     }
     .await;
     match &result {
-        Ok(()) => tracing::info!(event = "reloaded"),
-        Err(e) => tracing::error!(event = "not-reloaded", "the old settings stay: {e}"),
+        Ok(()) => log_event!(Reloaded),
+        Err(e) => log_event!(NotReloaded, "the old settings stay: {e}"),
     }
     result
 }
@@ -338,7 +340,7 @@ async fn end(server: &Rc<Server>) {
         }
     };
     if tokio::time::timeout(grace, empty).await.is_err() {
-        tracing::warn!(event = "grace-over", sessions = server.sessions.rows().len());
+        log_event!(GraceOver, sessions = server.sessions.rows().len());
         server
             .sessions
             .order_all(&crate::sessions::Order::Kick("421 The server is going down.".into()));

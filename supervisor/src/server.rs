@@ -218,7 +218,7 @@ impl Server {
     /// Adds a penalty for an address.
     pub fn penalise(&self, address: IpAddr, cause: Cause) {
         if self.penalties.borrow_mut().add(address, cause, Instant::now()) {
-            tracing::warn!(event = "penalty", client = %address, ?cause, "refused for a while");
+            log_event!(Penalty, client = %address, cause = cause.name(), "refused for a while");
         }
     }
 
@@ -260,16 +260,12 @@ impl Server {
     ) {
         self.counters.violation();
         let what = crate::log::describe(error);
-        tracing::error!(
-            event = if error.is_violation() { "violation" } else { "process-died" },
-            role,
-            pid,
-            session = connection.session.0,
-            client = %connection.client.ip(),
-            account,
-            how = %ended,
-            what,
-        );
+        let (session, client) = (connection.session.0, connection.client.ip());
+        if error.is_violation() {
+            log_event!(Violation, role, pid, session, %client, account, how = %ended, what);
+        } else {
+            log_event!(ProcessDied, role, pid, session, %client, account, how = %ended, what);
+        }
         // What an administrator or the kernel kills for lack of memory is nobody's fault.
         if error.is_violation() || ended.is_own_doing() {
             self.penalise(connection.client.ip(), Cause::Violation);

@@ -7,6 +7,7 @@ use ipc::{
     account::Account,
     operator::ProcessRow,
     parts::parts,
+    reason::Reason,
     session::{
         Event, FileOperation, SessionClosed, SessionToSupervisor, SupervisorToSession, Transfer,
         TransferKind,
@@ -226,10 +227,10 @@ fn first_part(lines: Vec<String>) -> Vec<String> {
 fn log_event(connection: &Connection, account: &Account, event: Event) {
     let session = connection.session.0;
     let client = connection.client.ip();
-    let name = account.name.as_str();
+    let account = account.name.as_str();
     match event {
         Event::Transfer(transfer) => {
-            let Transfer { kind, path, bytes, micros, complete, tls } = transfer;
+            let Transfer { kind, path, bytes, micros, reason, tls } = transfer;
             let (word, down, up) = match kind {
                 TransferKind::Download => ("download", bytes, 0),
                 TransferKind::Upload => ("upload", 0, bytes),
@@ -239,45 +240,44 @@ fn log_event(connection: &Connection, account: &Account, event: Event) {
             let path = printable(&String::from_utf8_lossy(path.as_slice()));
             connection.entry.note(down, up, format!("{word} {path}"));
             connection.server.counters.moved(down, up);
-            tracing::info!(
-                event = "transfer",
-                session,
-                client = %client,
-                account = name,
-                kind = word,
-                path,
-                bytes,
-                micros,
-                complete,
-                tls,
+            let (seconds, rate) = (seconds(micros), rate(bytes, micros));
+            let complete = reason.is_none();
+            let reason = reason.map(Reason::word);
+            log_event!(
+                Transfer, session, %client, account, kind = word, path, bytes, seconds, rate,
+                complete, reason, tls
             );
         }
-        Event::File { operation, path, to, done } => {
-            let word = operation_word(operation);
+        Event::File { operation, path, to, reason } => {
+            let operation = operation_word(operation);
             let path = printable(&String::from_utf8_lossy(path.as_slice()));
             let to = to.map(|to| printable(&String::from_utf8_lossy(to.as_slice())));
-            connection.entry.note(0, 0, format!("{word} {path}"));
-            tracing::info!(
-                event = "file",
-                session,
-                client = %client,
-                account = name,
-                operation = word,
-                path,
-                to,
-                done,
-            );
+            connection.entry.note(0, 0, format!("{operation} {path}"));
+            let (done, reason) = (reason.is_none(), reason.map(Reason::word));
+            log_event!(File, session, %client, account, operation, path, to, done, reason);
+        }
+        Event::Refused { command, path, reason } => {
+            let command = printable(&String::from_utf8_lossy(command.as_slice()));
+            let path = printable(&String::from_utf8_lossy(path.as_slice()));
+            let reason = reason.word();
+            log_event!(CommandRefused, session, %client, account, command, path, reason);
         }
         Event::Notice(text) => {
-            tracing::info!(
-                event = "notice",
-                session,
-                client = %client,
-                account = name,
-                text = printable(&text),
-            );
+            log_event!(Notice, session, %client, account, text = printable(&text));
         }
     }
+}
+
+/// Seconds with three digits behind the point: nobody reads more.
+fn seconds(micros: u64) -> f64 {
+    let millis = u32::try_from(micros.saturating_add(500) / 1000).unwrap_or(u32::MAX);
+    f64::from(millis) / 1000.0
+}
+
+/// Bytes per second; of what took no time at all, the bytes.
+fn rate(bytes: u64, micros: u64) -> u64 {
+    let rate = u128::from(bytes).saturating_mul(1_000_000) / u128::from(micros.max(1));
+    if micros == 0 { bytes } else { u64::try_from(rate).unwrap_or(u64::MAX) }
 }
 
 fn operation_word(operation: FileOperation) -> &'static str {
@@ -301,6 +301,7 @@ fn reason_text(closed: &SessionClosed) -> String {
         SessionClosed::ClientClosed => "the client closed".into(),
         SessionClosed::Idle => "idle".into(),
         SessionClosed::Kicked => "kicked".into(),
+        SessionClosed::ServerEnding => "the server is ending".into(),
         SessionClosed::Reinitialize => "reinitialized".into(),
         SessionClosed::Failed(cause) => format!("failed: {cause}"),
     }
@@ -355,5 +356,13 @@ mod tests {
         ipc::codec::encode(&SupervisorToSession::WhoLines(answer), &mut encoded).unwrap();
         assert!(encoded.len() < SupervisorToSession::MAX_BYTES, "{}", encoded.len());
         assert_eq!(first_part(lines[..10].to_vec()), lines[..10]);
+    }
+
+    #[test]
+    fn e1_a_transfer_has_seconds_and_a_rate() {
+        assert_eq!((seconds(0), rate(10, 0)), (0.0, 10));
+        assert_eq!((seconds(1_234_567), rate(1_000_000, 2_000_000)), (1.235, 500_000));
+        assert_eq!(rate(u64::MAX, 1), u64::MAX);
+        assert!(seconds(u64::MAX) > 4_000_000.0);
     }
 }

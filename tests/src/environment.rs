@@ -24,6 +24,9 @@ const VARIABLES: &str = "environment";
 /// calls on the next.
 const RESTRICTIONS: &str = "restrictions";
 
+/// Name of the file beside a program that names a system call that fails, and its error number.
+const FAILING: &str = "failing";
+
 /// The program that this one stands for, and the directory both are in.
 fn cast() -> Option<(PathBuf, PathBuf)> {
     let own = std::env::current_exe().ok()?;
@@ -48,6 +51,11 @@ pub fn play() -> ! {
         let (capabilities, calls) = text.split_once('\n').unwrap();
         restrict(capabilities, calls);
     }
+    if let Ok(text) = fs::read_to_string(place.join(FAILING)) {
+        let (call, errno) = text.split_once(' ').unwrap();
+        let action = SeccompAction::Errno(errno.parse().unwrap());
+        filter_calls(&[syscalls::number(call).unwrap()], SeccompAction::Allow, action);
+    }
     panic!("the real program cannot be started: {}", command.exec());
 }
 
@@ -65,12 +73,17 @@ fn restrict(capabilities: &str, calls: &str) {
     let inheritable = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable })
         .unwrap();
-    set_no_new_privs(true).unwrap();
-    let numbers = calls.split_whitespace().filter_map(syscalls::number);
-    let rules: BTreeMap<i64, _> = numbers.map(|number| (number, Vec::new())).collect();
+    let numbers: Vec<i64> = calls.split_whitespace().filter_map(syscalls::number).collect();
     let refused = SeccompAction::Errno(nix::errno::Errno::EPERM as u32);
+    filter_calls(&numbers, refused, SeccompAction::Allow);
+}
+
+/// Raises a filter that does one thing with these calls and another with the rest.
+fn filter_calls(numbers: &[i64], rest: SeccompAction, these: SeccompAction) {
+    set_no_new_privs(true).unwrap();
+    let rules: BTreeMap<i64, _> = numbers.iter().map(|number| (*number, Vec::new())).collect();
     let arch = TargetArch::try_from(std::env::consts::ARCH).unwrap();
-    let filter = SeccompFilter::new(rules, refused, SeccompAction::Allow, arch).unwrap();
+    let filter = SeccompFilter::new(rules, rest, these, arch).unwrap();
     let program: BpfProgram = filter.try_into().unwrap();
     apply_filter(&program).unwrap();
 }
@@ -85,6 +98,12 @@ pub fn set(place: &Path, program: &str, variables: &str) {
 pub fn set_restrictions(place: &Path, program: &str, capabilities: &[&str], calls: &[String]) {
     let text = format!("{}\n{}", capabilities.join(" "), calls.join(" "));
     fs::write(place.join(RESTRICTIONS), text).unwrap();
+    stand_in(place, program);
+}
+
+/// Lets a system call of `program` in `place`, and of all that it starts, fail with this error.
+pub fn set_failing(place: &Path, program: &str, call: &str, errno: nix::errno::Errno) {
+    fs::write(place.join(FAILING), format!("{call} {}", errno as i32)).unwrap();
     stand_in(place, program);
 }
 

@@ -257,7 +257,7 @@ fn do_session(channel: &Session, deed: &str) -> ! {
                 path: path(),
                 bytes: u64::MAX,
                 micros: u64::MAX,
-                complete: true,
+                reason: None,
                 tls: true,
             });
             20

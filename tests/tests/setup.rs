@@ -96,7 +96,7 @@ fn wizard() {
     terminal.answer("Directory to serve", &format!("{}\r", root.display()));
     terminal.answer("Address to listen on", "\r");
     terminal.answer("Port", "0\r");
-    terminal.answer("Read-only", "n");
+    terminal.answer("Read-only", "n\r");
     // Arrow down twice: no TLS, so that the client of this test needs none.
     terminal.answer("TLS:", "\x1b[B");
     terminal.press("\x1b[B");
@@ -106,10 +106,10 @@ fn wizard() {
         terminal.answer("System user", "no-such-user-here\r");
         terminal.answer("there is no such user", "20778\r");
     }
-    terminal.answer("one-time code", "n");
-    terminal.answer("I2FTP", "n");
+    terminal.answer("one-time code", "n\r");
+    terminal.answer("I2FTP", "n\r");
     terminal.answer("Log:", "\r");
-    terminal.answer("Write it?", "y");
+    terminal.answer("Write it?", "y\r");
     terminal.answer("Password:", "from the wizard\r");
     terminal.answer("The same again:", "from the wizard\r");
     terminal.wait_for("Start the server:");
@@ -185,17 +185,17 @@ fn wizard_with_tls() {
     terminal.answer("Directory to serve", &format!("{}\r", root.display()));
     terminal.answer("Address to listen on", "\r");
     terminal.answer("Port", &format!("{port}\r"));
-    terminal.answer("Read-only", "y");
+    terminal.answer("Read-only", "y\r");
     terminal.answer("TLS:", "\r");
     terminal.answer("Names the certificate is for", "localhost,127.0.0.1\r");
     terminal.answer("Name of the first account", "files\r");
     if is_root() {
         terminal.answer("System user", "20778\r");
     }
-    terminal.answer("one-time code", "n");
-    terminal.answer("I2FTP", "n");
+    terminal.answer("one-time code", "n\r");
+    terminal.answer("I2FTP", "n\r");
     terminal.answer("Log:", "\r");
-    terminal.answer("Write it?", "y");
+    terminal.answer("Write it?", "y\r");
     terminal.answer("Password:", "from the wizard\r");
     terminal.answer("The same again:", "from the wizard\r");
     terminal.wait_for("ftp://127.0.0.1");

@@ -21,6 +21,7 @@ mod identities;
 mod imports;
 mod limits;
 mod live_processes;
+mod log;
 mod names;
 mod operator_commands;
 mod penalties;
@@ -74,6 +75,7 @@ fn main() {
         imports::tests(),
         limits::tests(),
         live_processes::tests(),
+        log::tests(),
         operator_commands::tests(),
         names::tests(),
         penalties::tests(),

@@ -22,6 +22,14 @@ pub fn warn(line: impl fmt::Display) {
     writeln!(io::stderr().lock(), "{line}").unwrap_or_default();
 }
 
+/// A number and what it counts, in the right number: `1 account`, `2 accounts`.
+pub fn counted<N: TryInto<u64>>(number: N, what: &str) -> String {
+    // None counts above this.
+    let number = number.try_into().unwrap_or(u64::MAX);
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
 /// Prints an error with its causes, each once.
 pub fn complain(error: &dyn Error) {
     let mut text = error.to_string();

@@ -4,6 +4,9 @@
 use std::fmt::Write;
 
 use config::schema::{KEYS, Key};
+use ipc::reason::Reason;
+use serde_json::json;
+use supervisor::log::Event;
 
 /// The width of a comment in the example.
 const WIDTH: usize = 96;
@@ -22,6 +25,9 @@ pub fn write(command: &clap::Command, directory: &std::path::Path) -> Result<(),
     }
     fs::write(directory.join("bulkhead.toml"), example())?;
     fs::write(directory.join("configure.md"), reference())?;
+    fs::write(directory.join("log-events.md"), events())?;
+    fs::write(directory.join("log-reasons.md"), reasons())?;
+    fs::write(directory.join("log.schema.json"), log_schema())?;
     fs::write(man.join("bulkhead.toml.5"), configuration_page())?;
     write_pages(command, "bulkhead", &man)?;
     let shells = [
@@ -57,6 +63,78 @@ fn write_pages(
 
 #[cfg(feature = "document")]
 const SEE_ALSO: &str = ".SH \"SEE ALSO\"\n\\fBbulkhead\\fR(8), \\fBbulkhead.toml\\fR(5)\n";
+
+/// The events of the log, as a table of docs/log.md.
+pub fn events() -> String {
+    let mut text =
+        String::from("| event | level | fields | what has happened |\n|---|---|---|---|\n");
+    for event in Event::ALL {
+        let fields: Vec<String> = event.fields().iter().map(|name| format!("`{name}`")).collect();
+        writeln!(
+            text,
+            "| `{}` | {} | {} | {} |",
+            event.name(),
+            event.level().as_str().to_lowercase(),
+            fields.join(" "),
+            event.meaning().trim()
+        )
+        .ok();
+    }
+    text
+}
+
+/// The reasons in the log, as a table of docs/log.md.
+pub fn reasons() -> String {
+    let mut text = String::from("| reason | what it means |\n|---|---|\n");
+    for reason in Reason::ALL {
+        writeln!(text, "| `{}` | {} |", reason.word(), reason.meaning().trim()).ok();
+    }
+    text
+}
+
+/// The JSON schema of a line of the log: docs/log.schema.json.
+pub fn log_schema() -> String {
+    let words: Vec<&str> = Reason::ALL.iter().map(|reason| reason.word()).collect();
+    let kind = |event: Event, field: &str| match (event, field) {
+        (Event::Transfer | Event::File | Event::CommandRefused, "reason") => {
+            json!({ "enum": words })
+        }
+        (
+            _,
+            "session" | "port" | "uid" | "pid" | "bytes" | "rate" | "soft" | "hard" | "wanted"
+            | "sessions",
+        ) => json!({ "type": "integer" }),
+        (_, "seconds") => json!({ "type": "number" }),
+        (_, "complete" | "done" | "tls") => json!({ "type": "boolean" }),
+        _ => json!({ "type": "string" }),
+    };
+    let line = |event: &Event| {
+        let mut properties = serde_json::Map::new();
+        properties.insert("timestamp".into(), json!({ "type": "string", "format": "date-time" }));
+        properties.insert("level".into(), json!({ "const": event.level().as_str() }));
+        properties.insert("event".into(), json!({ "const": event.name() }));
+        properties.insert("message".into(), json!({ "type": "string" }));
+        for field in event.fields() {
+            properties.insert((*field).into(), kind(*event, field));
+        }
+        json!({
+            "type": "object",
+            "description": event.meaning().trim(),
+            "properties": properties,
+            "required": ["timestamp", "level", "event"],
+            "additionalProperties": false,
+        })
+    };
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A line of Bulkhead's log with [log] format = \"json\"",
+        "oneOf": Event::ALL.iter().map(line).collect::<Vec<_>>(),
+    });
+    // Values are valid; only keys that are no text fail.
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}
 
 /// The keys of each table in their order, the flat ones first.
 fn by_table() -> Vec<(&'static str, Vec<&'static Key>)> {
@@ -210,6 +288,15 @@ mod tests {
             .collect();
         assert!(uncommented.lines().count() > KEYS.len());
         assert_eq!(settings(&uncommented), settings(""));
+    }
+
+    #[test]
+    fn e4_the_page_of_the_log_is_up_to_date() {
+        let page = include_str!("../../../docs/log.md");
+        assert!(page.contains(&events()), "run `cargo xtask document`");
+        assert!(page.contains(&reasons()), "run `cargo xtask document`");
+        let schema = include_str!("../../../docs/log.schema.json");
+        assert!(schema == log_schema(), "run `cargo xtask document`");
     }
 
     #[test]

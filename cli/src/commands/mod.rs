@@ -32,9 +32,14 @@ const EXIT_CONFIGURATION: u8 = 2;
 /// Where the configuration is when nothing is said.
 const DEFAULT_CONFIGURATION: &str = "/etc/bulkhead/bulkhead.toml";
 
+/// Exit codes, at the end of --help and of the man page.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 not done, with the reason on standard error; 2 the configuration \
+    or the command line cannot work. `check` exits with 1 when it finds an error, and with 0 when it \
+    finds warnings only.";
+
 /// A file-transfer server in sandboxed compartments: FTP, FTPS and I2FTP.
 #[derive(Parser)]
-#[command(name = "bulkhead", version, disable_help_subcommand = true)]
+#[command(name = "bulkhead", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
 struct Arguments {
     /// The configuration file.
     #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
@@ -95,6 +100,8 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     match dispatch(arguments) {
         Ok(code) => code,
+        // `bulkhead status | head`: the reader has what it wanted.
+        Err(failure) if is_broken_pipe(failure.as_ref()) => ExitCode::SUCCESS,
         Err(failure) => {
             let code = if failure.is::<ConfigErrors>() { EXIT_CONFIGURATION } else { EXIT_FAILURE };
             console::complain(failure.as_ref());
@@ -127,6 +134,14 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
             document::write(&Arguments::command(), &directory).map(done)
         }
     }
+}
+
+/// Whether an error, or what it comes from, is a reader of the output that went away.
+fn is_broken_pipe(failure: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(failure), |error| error.source()).any(|error| {
+        let error = error.downcast_ref::<std::io::Error>();
+        error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
 }
 
 fn load(path: &Path) -> Result<Config, Failure> {

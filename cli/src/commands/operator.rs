@@ -19,7 +19,9 @@ use nix::sys::{
     socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt},
     time::TimeVal,
 };
-use supervisor::validity;
+use supervisor::{log::printable, validity};
+
+use super::console;
 
 /// How long the server may take to answer; a reload waits for certificates.
 const PATIENCE_SECONDS: i64 = 30;
@@ -261,33 +263,69 @@ pub fn sessions(config: &Path, output: &Output) -> Result<ExitCode, OperatorErro
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the session table for people.
+/// The width of the session table, in characters: a common terminal.
+const TABLE_WIDTH: usize = 120;
+
+/// Writes the session table for people: no line is wider than a common terminal, and no name steers it.
 ///
 /// # Errors
 /// When `out` cannot be written.
 pub fn write_sessions(out: &mut impl Write, rows: &[SessionRow]) -> io::Result<()> {
-    writeln!(
-        out,
-        "{:>8} {:<8} {:<16} {:<39} {:>8} {:>10} {:>4} {:>14} {:>14}  LAST",
-        "SESSION", "STAGE", "ACCOUNT", "CLIENT", "PID", "CONNECTED", "TLS", "DOWN", "UP"
-    )?;
-    for row in rows {
-        writeln!(
-            out,
-            "{:>8} {:<8} {:<16} {:<39} {:>8} {:>10} {:>4} {:>14} {:>14}  {}",
-            row.session,
-            row.stage,
-            row.account.as_deref().unwrap_or("-"),
-            row.client.to_string(),
-            row.pid,
-            duration(row.connected),
+    let clients: Vec<String> =
+        rows.iter().map(|row| row.client.ip().to_canonical().to_string()).collect();
+    let width = clients.iter().map(String::len).max().unwrap_or(0).max("CLIENT".len());
+    let mut line = |cells: [&str; 9], last: &str| {
+        let [session, stage, account, client, pid, age, tls, down, up] = cells;
+        let head = format!(
+            "{session:>7} {stage:<7} {account:<14} {client:<width$} {pid:>7} {age:>11} {tls:<3} \
+             {down:>6} {up:>6} "
+        );
+        let room = TABLE_WIDTH.saturating_sub(head.chars().count());
+        writeln!(out, "{head}{}", shortened(last, room))
+    };
+    let heads = ["SESSION", "STAGE", "ACCOUNT", "CLIENT", "PID", "CONNECTED", "TLS", "DOWN", "UP"];
+    line(heads, "LAST")?;
+    for (row, client) in rows.iter().zip(&clients) {
+        let session = row.session.to_string();
+        let cells: [&str; 9] = [
+            &session,
+            &row.stage,
+            &shortened(&printable(row.account.as_deref().unwrap_or("-")), 14),
+            client,
+            &row.pid.to_string(),
+            &duration(row.connected),
             if row.tls { "yes" } else { "no" },
-            row.downloaded,
-            row.uploaded,
-            row.last
-        )?;
+            &amount(row.downloaded),
+            &amount(row.uploaded),
+        ];
+        line(cells, &printable(&row.last))?;
     }
     Ok(())
+}
+
+/// Text of at most so many characters; the middle goes first, because the end of a path tells most.
+fn shortened(text: &str, width: usize) -> String {
+    let count = text.chars().count();
+    if count <= width {
+        return text.to_owned();
+    }
+    let room = width.saturating_sub(1);
+    let begin = room / 3;
+    let end = room.saturating_sub(begin);
+    let head: String = text.chars().take(begin).collect();
+    let tail: String = text.chars().skip(count.saturating_sub(end)).collect();
+    format!("{head}…{tail}")
+}
+
+/// Bytes in at most six characters, such as `1.2G`.
+fn amount(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
+    let (mut whole, mut rest, mut unit) = (bytes, 0, 0);
+    while whole >= 10_000 {
+        (whole, rest, unit) = (whole / 1000, whole % 1000 / 100, unit + 1);
+    }
+    let name = UNITS.get(unit).copied().unwrap_or_default();
+    if unit > 0 && whole < 100 { format!("{whole}.{rest}{name}") } else { format!("{whole}{name}") }
 }
 
 /// `bulkhead kick`
@@ -318,7 +356,13 @@ pub fn reload(config: &Path, reach: &Reach) -> Result<ExitCode, OperatorError> {
 /// When the server does not answer.
 pub fn drain(config: &Path, reach: &Reach) -> Result<ExitCode, OperatorError> {
     done(&reach.open(config)?, &Request::Drain, |count| {
-        format!("no new clients; the server ends when {count} sessions have finished")
+        format!(
+            "no new clients; the server ends when {} finished",
+            match count {
+                1 => "1 session has".to_owned(),
+                count => format!("{count} sessions have"),
+            }
+        )
     })
 }
 
@@ -330,7 +374,10 @@ pub fn penalties(config: &Path, command: &PenaltiesCommand) -> Result<ExitCode, 
     match command {
         PenaltiesCommand::Clear { address, reach } => {
             done(&reach.open(config)?, &Request::ClearPenalties(address.clone()), |count| {
-                format!("the penalties of {count} address blocks are forgotten")
+                format!(
+                    "the penalties of {} are forgotten",
+                    console::counted(count, "address block")
+                )
             })
         }
         PenaltiesCommand::List(output) => {
@@ -385,6 +432,51 @@ pub fn duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn row(account: &str, client: &str, last: &str) -> SessionRow {
+        SessionRow {
+            session: SessionId(123_456),
+            client: client.parse().unwrap(),
+            stage: "session".into(),
+            account: Some(account.into()),
+            pid: 4_194_304,
+            connected: Duration::from_secs(99 * 86_400),
+            tls: true,
+            downloaded: u64::MAX,
+            uploaded: 123_456_789,
+            last: last.into(),
+        }
+    }
+
+    #[test]
+    fn e6_the_session_table_fits_a_terminal() {
+        let long = format!("upload /{}/the-end", "x".repeat(4000));
+        let rows = [
+            row(
+                "a-name-of-many-characters-and-more",
+                "[2001:db8:1111:2222:3333:4444:5555:6666]:65535",
+                &long,
+            ),
+            row("bob", "192.0.2.1:1", "download /\u{202e}gpj.exe\u{1b}[2J"),
+        ];
+        let mut out = Vec::new();
+        write_sessions(&mut out, &rows).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        for line in text.lines() {
+            assert!(line.chars().count() <= TABLE_WIDTH, "{line}");
+        }
+        assert!(text.contains("the-end") && text.contains("6666"), "{text}");
+        assert!(!text.contains('\u{202e}') && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn e6_amounts_are_short() {
+        for (bytes, text) in [(0, "0"), (9_999, "9999"), (12_345, "12.3k"), (123_456_789, "123M")] {
+            assert_eq!(amount(bytes), text);
+        }
+        assert!(amount(u64::MAX).len() <= 6);
+        assert_eq!(shortened("abcdefghij", 5), "a…hij");
+    }
 
     #[test]
     fn durations_are_readable() {

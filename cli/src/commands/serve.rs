@@ -4,8 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use config::{Config, LogFormat, LogLevel};
-use supervisor::log;
-use supervisor::serve;
+use supervisor::{log, log_event, serve};
 
 use super::Failure;
 
@@ -35,7 +34,7 @@ pub fn run(config: Config, options: Serve) -> Result<ExitCode, Failure> {
     };
     log::start(format, level, config.log.file.as_deref())?;
     for note in &config.notes {
-        tracing::warn!(event = "note", "{note}");
+        log_event!(Note, "{note}");
     }
     let hooks = serve::Hooks {
         source: config.file.clone(),

@@ -297,7 +297,7 @@ fn import(file: &Path, from: &Path, root: Option<&str>) -> Result<(), Failure> {
         }
         Ok(())
     })?;
-    console::say(format_args!("Took over {taken_over} accounts."));
+    console::say(format_args!("Took over {}.", console::counted(taken_over, "account")));
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n").into()) }
 }
 

@@ -140,9 +140,9 @@ pub async fn watch(server: Rc<Server>) {
             continue;
         }
         match super::renew(&server).await {
-            Ok(()) => tracing::info!(event = "reloaded", "the files of a certificate have changed"),
+            Ok(()) => log_event!(Reloaded, "the files of a certificate have changed"),
             Err(e) => {
-                tracing::error!(event = "not-reloaded", "the old certificates stay: {e}");
+                log_event!(NotReloaded, "the old certificates stay: {e}");
                 watcher.reject();
             }
         }

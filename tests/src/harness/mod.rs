@@ -6,6 +6,7 @@ mod control_connection;
 mod i2ftp;
 #[cfg(target_arch = "x86_64")]
 mod injection;
+mod log_schema;
 mod namespace;
 mod process;
 mod second_factor;

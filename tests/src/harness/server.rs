@@ -17,7 +17,7 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Account, ControlConnection, KeyPair, Process, Settings, dist, eventually};
+use super::{Account, ControlConnection, KeyPair, Process, Settings, dist, eventually, log_schema};
 
 /// First uid that is given to an account under test; nobody on the machine has it.
 const FIRST_UID: u32 = 20_001;
@@ -143,17 +143,16 @@ impl Server {
         let stderr = fs::File::create(self.path("stderr")).unwrap();
         let program = self.binaries.join("bulkhead");
         let mut words = self.under.iter().map(std::ffi::OsStr::new).chain([program.as_os_str()]);
-        let child = Command::new(words.next().unwrap())
-            .args(words)
-            .arg("--config")
-            .arg(self.path("bulkhead.toml"))
-            .arg("serve")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .unwrap_or_else(|e| panic!("{}: {e}", self.binaries.display()));
-        self.child = Some(child);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).arg("--config").arg(self.path("bulkhead.toml")).arg("serve");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        self.child = Some(eventually("a program that nobody writes to any more", || {
+            match command.spawn() {
+                // Another test has forked while this one copied the program.
+                Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => None,
+                other => Some(other.unwrap_or_else(|e| panic!("{}: {e}", program.display()))),
+            }
+        }));
         let listening = eventually("the server to listen or to end", || {
             if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
                 return Some(Err(status));
@@ -300,7 +299,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         self::terminate(&mut child);
-        if std::thread::panicking() {
+        if !std::thread::panicking() {
+            log_schema::hold(&self.log());
+        } else {
             show("stderr", &self.scratch.path().join("stderr"));
             show("log", &self.scratch.path().join("log"));
         }

@@ -1,5 +1,6 @@
 //! What the file system answered, sorted by what the client is told.
 
+use ipc::reason::Reason;
 use rustix::io::Errno;
 
 /// Why a file operation was not done. [`crate::ftp::reply::Reply::file_error`] has the replies.
@@ -232,6 +233,38 @@ impl FileError {
             | FileError::OwnerKeptOut
             | FileError::NotSupported
             | FileError::Failed(_) => false,
+        }
+    }
+}
+
+impl FileError {
+    /// Its word in the log.
+    pub fn reason(self) -> Reason {
+        match self {
+            FileError::NotFound => Reason::NotFound,
+            FileError::Denied => Reason::Permission,
+            FileError::Exists => Reason::Exists,
+            FileError::NotEmpty => Reason::NotEmpty,
+            FileError::IsDirectory => Reason::IsDirectory,
+            FileError::NotDirectory => Reason::NotDirectory,
+            FileError::NotRegular => Reason::NotRegular,
+            FileError::Beneath => Reason::OutsideRoot,
+            FileError::LinkLoop => Reason::LinkLoop,
+            FileError::Name => Reason::BadName,
+            FileError::NoSpace => Reason::NoSpace,
+            FileError::Quota => Reason::Quota,
+            FileError::TooLarge => Reason::TooLarge,
+            FileError::ReadOnly => Reason::ReadOnlyFileSystem,
+            FileError::CrossesFileSystems => Reason::OtherFileSystem,
+            FileError::NotSupported => Reason::NotSupported,
+            FileError::IntoItself => Reason::BadName,
+            FileError::TooManyLinks => Reason::NoSpace,
+            FileError::OwnerKeptOut => Reason::Permission,
+            FileError::Mounted | FileError::Root | FileError::Running | FileError::Again => {
+                Reason::InUse
+            }
+            FileError::Resources(_) => Reason::NoResources,
+            FileError::Device(_) | FileError::Failed(_) => Reason::FileSystemError,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     listing::FactSet, path::PathError, verb,
 };
 use crate::files::FileError;
-use ipc::helper::Refusal;
+use ipc::{helper::Refusal, reason::Reason};
 
 /// A reply of one line or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,23 +23,47 @@ pub struct Reply {
     inner: Vec<Vec<u8>>,
     /// The last line, when there are several.
     last: &'static str,
+    /// Of a refusal: its word in the log.
+    reason: Option<Reason>,
 }
 
 /// Replies with something in them.
 impl Reply {
     const fn fixed(code: u16, text: &'static str) -> Reply {
-        Reply { code, text: Cow::Borrowed(text.as_bytes()), inner: Vec::new(), last: "" }
+        Reply {
+            code,
+            text: Cow::Borrowed(text.as_bytes()),
+            inner: Vec::new(),
+            last: "",
+            reason: None,
+        }
+    }
+
+    /// A fixed refusal with its word in the log.
+    const fn refused(code: u16, text: &'static str, reason: Reason) -> Reply {
+        let text = Cow::Borrowed(text.as_bytes());
+        Reply { code, text, inner: Vec::new(), last: "", reason: Some(reason) }
+    }
+
+    /// The same with a word for the log, as a refusal has it.
+    fn because(self, reason: Reason) -> Reply {
+        Reply { reason: Some(reason), ..self }
+    }
+
+    /// The word in the log of a refusal.
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason
     }
 
     /// A reply of one line.
     pub fn line(code: u16, text: impl Into<Vec<u8>>) -> Reply {
-        Reply { code, text: Cow::Owned(text.into()), inner: Vec::new(), last: "" }
+        Reply { code, text: Cow::Owned(text.into()), inner: Vec::new(), last: "", reason: None }
     }
 
     /// A reply of several lines; the inner ones are sent with a space before them, so that none
     /// can be taken for the last.
     pub fn lines(code: u16, first: &'static str, inner: Vec<Vec<u8>>, last: &'static str) -> Reply {
-        Reply { code, text: Cow::Borrowed(first.as_bytes()), inner, last }
+        Reply { code, text: Cow::Borrowed(first.as_bytes()), inner, last, reason: None }
     }
 
     /// A whole reply line that another process chose: its code if it has one, else 421.
@@ -111,7 +135,7 @@ impl Reply {
             PathError::Empty | PathError::Nul => 501,
             PathError::TooLong | PathError::NameTooLong => 553,
         };
-        Self::line(code, format!("{error}."))
+        Self::line(code, format!("{error}.")).because(Reason::BadName)
     }
 
     /// A file operation that was not done, with its reason. `name` is the path as the client
@@ -148,7 +172,7 @@ impl Reply {
         }
         text.extend_from_slice(error.to_string().as_bytes());
         text.push(b'.');
-        Self::line(code, text)
+        Self::line(code, text).because(error.reason())
     }
 
     /// The helper made no data connection.

@@ -275,6 +275,21 @@ impl Verb {
         matches!(self, Verb::Retr | Verb::Stor | Verb::Appe | Verb::Stou)
     }
 
+    /// Whether it lists, sends or takes a file: why it was refused is a line of the log. What else
+    /// changes files has its own.
+    pub fn moves_files(self) -> bool {
+        matches!(
+            self,
+            Verb::Retr
+                | Verb::Stor
+                | Verb::Stou
+                | Verb::Appe
+                | Verb::List
+                | Verb::Nlst
+                | Verb::Mlsd
+        )
+    }
+
     /// Whether it may stand between REST (or RNFR) and the verb that needs them: the ones that
     /// prepare a data connection, and those that change nothing.
     pub fn keeps_offset(self) -> bool {

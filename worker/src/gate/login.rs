@@ -32,7 +32,8 @@ impl Gate<'_> {
         let plain = matches!(self.protection, Protection::Plain);
         let demanded =
             self.settings.tls.as_ref().is_some_and(|tls| tls.demand >= TlsDemand::Control);
-        if plain && demanded {
+        self.plain_login = plain && demanded;
+        if self.plain_login {
             return Reply::LOGIN_NEEDS_TLS;
         }
         let name = String::from_utf8(name.to_vec()).ok();

@@ -58,6 +58,8 @@ pub struct Gate<'a> {
     pub(super) commands: Option<Bucket>,
     /// Until when commands are held back; `None`: they are not.
     pub(super) held: Option<Instant>,
+    /// USER came without TLS, which is demanded.
+    pub(super) plain_login: bool,
     pub(super) began: Instant,
     /// A client's bytes are read only by what can show that the sandbox is up.
     pub(super) locked: &'a LockedDown,
@@ -88,6 +90,7 @@ impl<'a> Gate<'a> {
             unknown: 0,
             commands,
             held: None,
+            plain_login: false,
             began: Instant::now(),
             locked,
         }
@@ -414,6 +417,12 @@ impl<'a> Gate<'a> {
     }
 
     fn close(mut self, closed: GateClosed) -> Result<(), Fatal> {
+        let closed = match closed {
+            GateClosed::Quit | GateClosed::ClientClosed | GateClosed::Idle if self.plain_login => {
+                GateClosed::PlainLogin
+            }
+            other => other,
+        };
         self.deliver();
         self.control.say_goodbye();
         self.deliver();

@@ -4,6 +4,7 @@ use i2ftp::{
     packet::TooLong,
     request::{BadRequest, FileRequest},
 };
+use ipc::reason::Reason;
 use rustix::io::Errno;
 
 use crate::{
@@ -68,6 +69,29 @@ pub enum Refusal {
     /// The server is going down, or an administrator ended the session.
     #[error("the server ended this")]
     Ordered,
+}
+
+impl Refusal {
+    /// Its word in the log.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Refusal::Request(_) | Refusal::UnknownId | Refusal::Direction | Refusal::NotReady => {
+                Reason::BadRequest
+            }
+            Refusal::NoRight | Refusal::ReadOnly => Reason::NoRight,
+            Refusal::TooManySessions | Refusal::TooMany => Reason::TooManyEntries,
+            Refusal::File(error) => error.reason(),
+            Refusal::Path(_) => Reason::BadName,
+            Refusal::Root => Reason::InUse,
+            Refusal::IntoItself => Reason::BadRequest,
+            Refusal::BehindEnd => Reason::BadOffset,
+            Refusal::TooLarge => Reason::TooLarge,
+            Refusal::Shrunk => Reason::FileChanged,
+            Refusal::WrongHash => Reason::WrongHash,
+            Refusal::Incomplete => Reason::NotSupported,
+            Refusal::Ordered => Reason::Kicked,
+        }
+    }
 }
 
 impl From<Errno> for Refusal {

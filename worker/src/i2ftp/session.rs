@@ -337,7 +337,7 @@ impl Session {
                     FileOperation::BeginDownload,
                     path.as_str(),
                     None,
-                    begun.is_ok(),
+                    begun.as_ref().err().map(Refusal::reason),
                 );
                 self.answer("GETF", path.as_str(), begun.map(|id| reply::begun(&id)))
             }
@@ -347,7 +347,7 @@ impl Session {
                     FileOperation::BeginUpload,
                     path.as_str(),
                     None,
-                    begun.is_ok(),
+                    begun.as_ref().err().map(Refusal::reason),
                 );
                 self.answer("PULF", path.as_str(), begun.map(|id| reply::begun(&id)))
             }
@@ -381,7 +381,12 @@ impl Session {
         let supervisor = &mut self.supervisor;
         let done = operations::perform(operation, self.transfers.tree(), self.rights, supervisor)?;
         let (path, to) = paths_of(operation);
-        supervisor.file_event(operations::operation_of(operation), path, to, done.is_ok());
+        supervisor.file_event(
+            operations::operation_of(operation),
+            path,
+            to,
+            done.as_ref().err().map(Refusal::reason),
+        );
         self.obey()?;
         // The time an operation took is not the client's silence.
         self.connection.last_sign = Instant::now();
@@ -397,8 +402,10 @@ impl Session {
     ) -> Result<(), Ended> {
         let message = answer.unwrap_or_else(|refusal| {
             let text = refusal.to_string();
-            let of = if path.is_empty() { String::new() } else { format!(" of {path:?}") };
-            self.supervisor.notice(&format!("I2FTP {command}{of} refused: {text}"));
+            // What has a line of its own already needs no second one.
+            if !matches!(command, "GETF" | "PULF" | "FIOP") {
+                self.supervisor.refusal(command, path, refusal.reason());
+            }
             reply::failure(&text)
         });
         if self.connection.send(message).is_err() {

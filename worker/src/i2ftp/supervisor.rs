@@ -6,6 +6,7 @@ use ipc::{
     Channel,
     account::Limits,
     bounded::Bytes,
+    reason::Reason,
     session::{
         Event, FileOperation, MAX_PATH, SessionToSupervisor, SupervisorToSession, TicketAnswer,
     },
@@ -89,10 +90,16 @@ impl Supervisor {
         operation: FileOperation,
         path: &str,
         to: Option<&str>,
-        done: bool,
+        reason: Option<Reason>,
     ) {
         let to = to.map(bounded);
-        self.event(Event::File { operation, path: bounded(path), to, done });
+        self.event(Event::File { operation, path: bounded(path), to, reason });
+    }
+
+    /// Notes a request that was refused.
+    pub fn refusal(&mut self, command: &str, path: &str, reason: Reason) {
+        let command = Bytes::cut(command.as_bytes().to_vec());
+        self.event(Event::Refused { command, path: bounded(path), reason });
     }
 
     /// Notes an odd thing worth a line of the log.

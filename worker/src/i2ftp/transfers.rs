@@ -12,6 +12,7 @@ use std::{
 use i2ftp::{path::RelativePath, request::Id};
 use ipc::{
     account::Rights,
+    reason::Reason,
     session::{Event, Publish, SessionToSupervisor, TicketAnswer, Transfer, TransferKind},
 };
 use md5::{Digest, Md5};
@@ -464,13 +465,14 @@ impl Transfers {
             return;
         }
         let complete = if open.upload { closed } else { open.moved >= open.size };
+        let reason = (!complete).then_some(Reason::ClientClosed);
         let micros = u64::try_from(open.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         supervisor.event(Event::Transfer(Transfer {
             kind: if open.upload { TransferKind::Upload } else { TransferKind::Download },
             path: bounded(&open.path),
             bytes: open.moved,
             micros,
-            complete,
+            reason,
             tls: self.tls,
         }));
     }

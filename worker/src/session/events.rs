@@ -77,6 +77,7 @@ fn size(event: &Event) -> usize {
             path.as_slice().len() + to.as_ref().map_or(0, |to| to.as_slice().len())
         }
         Event::Notice(text) => text.len(),
+        Event::Refused { command, path, .. } => command.as_slice().len() + path.as_slice().len(),
     };
     FIXED + text
 }
@@ -101,7 +102,7 @@ mod tests {
                 operation: FileOperation::Rename,
                 to: Some(path.clone()),
                 path,
-                done: true,
+                reason: None,
             };
             events.add(event, &ours).unwrap();
         }

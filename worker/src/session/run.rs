@@ -147,7 +147,8 @@ impl Session<'_> {
             && self.ending.is_none()
             && let Some(reply) = self.finish.take()
         {
-            self.kick(&reply);
+            self.say(&Reply::from_line(&reply));
+            self.ending = Some(SessionClosed::ServerEnding);
         }
         if self.ending.is_none() && self.idle_since_too_long() {
             self.say(&Reply::IDLE);

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Fatal,
     control::ControlConnection,
-    files::Root,
+    files::{FileError, FileResult, Root},
     ftp::{
         argument::{ByteRange, TransferType},
         command::Command,
@@ -197,13 +197,13 @@ impl<'a> Session<'a> {
         operation: FileOperation,
         path: &VirtualPath,
         to: Option<&VirtualPath>,
-        done: bool,
+        done: &FileResult<()>,
     ) -> Result<(), Fatal> {
         let event = Event::File {
             operation,
             path: Bytes::cut(path.as_bytes().to_vec()),
             to: to.map(|to| Bytes::cut(to.as_bytes().to_vec())),
-            done,
+            reason: done.err().map(FileError::reason),
         };
         self.events.add(event, &self.channel)
     }

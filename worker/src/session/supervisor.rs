@@ -40,7 +40,7 @@ impl Session<'_> {
                 Ok(Supervised::Done)
             }
             SupervisorToSession::Kick { reply } => {
-                self.abandon_transfer()?;
+                self.kick_transfer()?;
                 self.kick(&reply);
                 Ok(Supervised::Done)
             }

@@ -33,7 +33,7 @@ pub enum TlsError {
     #[error("TLS cannot be set up: {0}")]
     Settings(String),
     /// The handshake failed for a reason TLS itself names.
-    #[error("the TLS handshake failed: {0}")]
+    #[error("the TLS handshake failed: {}", in_words(.0))]
     Handshake(rustls::Error),
     /// The client's first bytes are no TLS.
     #[error("the client spoke no TLS where TLS was due")]
@@ -71,6 +71,30 @@ pub enum TlsError {
     /// The socket failed.
     #[error("the TLS connection failed: {0}")]
     System(#[from] io::Error),
+}
+
+/// What an administrator can act on, where rustls names a part of the protocol.
+fn in_words(error: &rustls::Error) -> String {
+    use rustls::PeerIncompatible;
+    match error {
+        // TLS 1.1 has neither of these extensions.
+        rustls::Error::PeerIncompatible(
+            PeerIncompatible::SignatureAlgorithmsExtensionRequired
+            | PeerIncompatible::Tls12NotOffered
+            | PeerIncompatible::Tls12NotOfferedOrEnabled
+            | PeerIncompatible::SupportedVersionsExtensionRequired
+            | PeerIncompatible::Tls13RequiredForQuic,
+        ) => "the client offers no TLS version that is served here: TLS 1.2 (unless \
+              minimum_version is 1.3) or TLS 1.3"
+            .into(),
+        rustls::Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon) => {
+            "the client offers no cipher suite that is served here".into()
+        }
+        rustls::Error::PeerIncompatible(PeerIncompatible::NoKxGroupsInCommon) => {
+            "the client offers no key exchange group that is served here".into()
+        }
+        other => other.to_string(),
+    }
 }
 
 impl From<rustix::io::Errno> for TlsError {

@@ -50,6 +50,14 @@ impl Session<'_> {
         }
     }
 
+    /// Ends the transfer that runs, because an administrator said so.
+    pub(crate) fn kick_transfer(&mut self) -> Result<(), Fatal> {
+        match self.transfer.take() {
+            Some(transfer) => self.end_transfer(transfer, Outcome::Kicked),
+            None => Ok(()),
+        }
+    }
+
     /// The descriptor the transfer waits for.
     pub(crate) fn transfer_fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.transfer.as_ref()?.stage {
@@ -236,7 +244,7 @@ impl Session<'_> {
             | Stage::Moving(connection)
             | Stage::Closing(connection) => {
                 tls = connection.is_tls();
-                match outcome {
+                match &outcome {
                     Outcome::Complete => self.part_with(connection),
                     // An alert and FIN have been sent; a reset could overtake them.
                     Outcome::NoHandshake(_) | Outcome::NotResumed => drop(connection),
@@ -255,7 +263,7 @@ impl Session<'_> {
             path: Bytes::cut(transfer.path.as_bytes().to_vec()),
             bytes: transfer.moved,
             micros: u64::try_from(micros).unwrap_or(u64::MAX),
-            complete,
+            reason: outcome.reason(),
             tls,
         });
         self.events.add(event, &self.channel)

@@ -1,5 +1,7 @@
 //! Why a transfer ended, and what the client is told.
 
+use ipc::reason::Reason;
+
 use crate::{files::FileError, ftp::reply::Reply, session::NoConnection, tls::TlsError};
 
 /// Why a transfer ended.
@@ -13,6 +15,8 @@ pub enum Outcome {
     NoConnection(NoConnection),
     /// The client did not connect in time.
     NotConnected,
+    /// An administrator ended the session.
+    Kicked,
     /// The client closed or reset the data connection.
     Gone,
     /// No byte moved for too long.
@@ -44,6 +48,7 @@ impl Outcome {
             Outcome::Truncated => Some(TlsError::Truncated.to_string()),
             Outcome::Complete
             | Outcome::Aborted
+            | Outcome::Kicked
             | Outcome::NoConnection(_)
             | Outcome::NotConnected
             | Outcome::Gone
@@ -56,11 +61,33 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Its word in the log; nothing for a transfer that is complete.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        Some(match self {
+            Outcome::Complete => return None,
+            Outcome::Aborted => Reason::ClientAborted,
+            Outcome::Kicked => Reason::Kicked,
+            Outcome::NoConnection(_) => Reason::NoDataConnection,
+            Outcome::NotConnected => Reason::NotConnected,
+            Outcome::Gone => Reason::ClientClosed,
+            Outcome::Stalled => Reason::Stalled,
+            Outcome::File(error) => error.reason(),
+            Outcome::Shrunk => Reason::FileChanged,
+            Outcome::TooManyEntries => Reason::TooManyEntries,
+            Outcome::TooLarge => Reason::TooLarge,
+            Outcome::NoHandshake(_) | Outcome::TlsBroken(_) => Reason::TlsFailed,
+            Outcome::NotResumed => Reason::TlsNotResumed,
+            Outcome::Truncated => Reason::TlsTruncated,
+        })
+    }
+}
+
 /// The reply to a transfer that did not complete. `name` is what the client called the file.
 pub(crate) fn ended(outcome: &Outcome, name: &[u8]) -> Reply {
     match outcome {
         Outcome::Complete => Reply::COMPLETE,
-        Outcome::Aborted => Reply::TRANSFER_ABORTED,
+        Outcome::Aborted | Outcome::Kicked => Reply::TRANSFER_ABORTED,
         Outcome::NoConnection(NoConnection::Refused(refusal)) => Reply::refusal(*refusal),
         Outcome::NoConnection(NoConnection::NoHelper) => Reply::HELPER_GONE,
         Outcome::NotConnected => Reply::CLIENT_DID_NOT_CONNECT,

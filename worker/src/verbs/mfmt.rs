@@ -14,7 +14,7 @@ impl Session<'_> {
         let (time, name) = ok_or_answer!(parsed);
         let path = ok_or_answer!(self.resolve(name));
         let done = self.root.change_times(&path, None, Some(time));
-        self.note(FileOperation::ChangeTime, &path, None, done.is_ok())?;
+        self.note(FileOperation::ChangeTime, &path, None, &done)?;
         Ok(Some(match done {
             Ok(()) => Reply::modify_set(time, name),
             Err(error) => Reply::file_error(error, name),
@@ -27,12 +27,12 @@ impl Session<'_> {
         let path = ok_or_answer!(self.resolve(name));
         if let Some(mode) = changes.unix_mode {
             let done = self.root.change_mode(&path, mode);
-            self.note(FileOperation::ChangeMode, &path, None, done.is_ok())?;
+            self.note(FileOperation::ChangeMode, &path, None, &done)?;
             ok_or_answer!(done.map_err(|error| Reply::file_error(error, name)));
         }
         if let Some(time) = changes.modify {
             let done = self.root.change_times(&path, None, Some(time));
-            self.note(FileOperation::ChangeTime, &path, None, done.is_ok())?;
+            self.note(FileOperation::ChangeTime, &path, None, &done)?;
             ok_or_answer!(done.map_err(|error| Reply::file_error(error, name)));
         }
         Ok(Some(Reply::facts_set(changes, name)))

@@ -9,7 +9,7 @@ impl Session<'_> {
     pub(super) fn mkd(&mut self, argument: &[u8]) -> Answer {
         let path = ok_or_answer!(self.resolve(argument));
         let done = self.root.make_directory(&path, 0o777 & !self.umask);
-        self.note(FileOperation::MakeDirectory, &path, None, done.is_ok())?;
+        self.note(FileOperation::MakeDirectory, &path, None, &done)?;
         Ok(Some(match done {
             Ok(()) => Reply::path(path.as_bytes(), "made."),
             Err(error) => Reply::file_error(error, argument),
@@ -19,7 +19,7 @@ impl Session<'_> {
     pub(super) fn rmd(&mut self, argument: &[u8]) -> Answer {
         let path = ok_or_answer!(self.resolve(argument));
         let done = self.root.remove_directory(&path);
-        self.note(FileOperation::RemoveDirectory, &path, None, done.is_ok())?;
+        self.note(FileOperation::RemoveDirectory, &path, None, &done)?;
         Ok(Some(match done {
             Ok(()) => Reply::DIRECTORY_REMOVED,
             Err(error) => Reply::file_error(error, argument),

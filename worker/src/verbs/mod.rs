@@ -22,7 +22,7 @@ mod stat;
 mod stor;
 mod r#type;
 
-use ipc::session::Event;
+use ipc::{bounded::Bytes, reason::Reason, session::Event};
 
 use crate::{
     Fatal,
@@ -65,11 +65,25 @@ impl Session<'_> {
             }
         }
         if !command.row.need.is_met(self.account.rights) {
-            let notice = format!("{} was refused: the account lacks the right", command.row.name);
-            self.events.add(Event::Notice(notice), &self.channel)?;
+            self.note_refusal(command, Reason::NoRight)?;
             return Ok(Some(Reply::RIGHT_MISSING));
         }
-        self.handle(command)
+        let answer = self.handle(command)?;
+        let refused = answer.as_ref().and_then(Reply::reason).filter(|_| verb.moves_files());
+        if let Some(reason) = refused {
+            self.note_refusal(command, reason)?;
+        }
+        Ok(answer)
+    }
+
+    /// Tells the supervisor of a command that was refused before anything was done.
+    fn note_refusal(&mut self, command: &Command, reason: Reason) -> Result<(), Fatal> {
+        let event = Event::Refused {
+            command: Bytes::cut(command.row.name.as_bytes().to_vec()),
+            path: Bytes::cut(command.argument.as_slice().to_vec()),
+            reason,
+        };
+        self.events.add(event, &self.channel)
     }
 
     fn handle(&mut self, command: &Command) -> Answer {

@@ -30,7 +30,7 @@ impl Session<'_> {
             Replace::Never
         };
         let done = self.root.rename(&from, &to, replace);
-        self.note(FileOperation::Rename, &from, Some(&to), done.is_ok())?;
+        self.note(FileOperation::Rename, &from, Some(&to), &done)?;
         Ok(Some(match done {
             Ok(()) => Reply::RENAMED,
             Err(FileError::Exists) if replace == Replace::Never => Reply::OVERWRITE_REFUSED,

@@ -27,7 +27,7 @@ impl Session<'_> {
             Site::Chmod { mode, path: name } => {
                 let path = ok_or_answer!(self.resolve(name));
                 let done = self.root.change_mode(&path, mode);
-                self.note(FileOperation::ChangeMode, &path, None, done.is_ok())?;
+                self.note(FileOperation::ChangeMode, &path, None, &done)?;
                 done.map_or_else(|e| Reply::file_error(e, name), |()| Reply::MODE_CHANGED)
             }
             Site::Umask(mask) => {
@@ -46,13 +46,13 @@ impl Session<'_> {
             Site::Utime { modify, access, path: name } => {
                 let path = ok_or_answer!(self.resolve(name));
                 let done = self.root.change_times(&path, access, Some(modify));
-                self.note(FileOperation::ChangeTime, &path, None, done.is_ok())?;
+                self.note(FileOperation::ChangeTime, &path, None, &done)?;
                 done.map_or_else(|e| Reply::file_error(e, name), |()| Reply::TIMES_CHANGED)
             }
             Site::Symlink { target, link: name } => {
                 let link = ok_or_answer!(self.resolve(name));
                 let done = self.root.make_symlink(target, &link);
-                self.note(FileOperation::MakeSymlink, &link, None, done.is_ok())?;
+                self.note(FileOperation::MakeSymlink, &link, None, &done)?;
                 done.map_or_else(|e| Reply::file_error(e, name), |()| Reply::LINK_MADE)
             }
             Site::Help(name) => Reply::site_help(name),

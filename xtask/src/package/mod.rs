@@ -109,7 +109,7 @@ pub fn document(directory: &Path) -> Done<()> {
     run(command.arg(directory))
 }
 
-/// Renews docs/configure.md, and the picture of the crates in docs/design.md.
+/// Renews docs/configure.md, the tables of docs/log.md with its schema, and the picture of the crates in docs/design.md.
 ///
 /// # Errors
 /// When the build fails.
@@ -117,7 +117,26 @@ pub fn renew_documents() -> Done<()> {
     let directory = target().join("documents");
     document(&directory)?;
     copy(&directory.join("configure.md"), &workspace().join("docs/configure.md"))?;
+    copy(&directory.join("log.schema.json"), &workspace().join("docs/log.schema.json"))?;
+    let page = workspace().join("docs/log.md");
+    for part in ["log-events", "log-reasons"] {
+        let text = std::fs::read_to_string(directory.join(format!("{part}.md")));
+        replace_part(&page, part, &text.map_err(|e| format!("{part}.md: {e}"))?)?;
+    }
     crate::structure::renew_picture()
+}
+
+/// Replaces what stands between two comments with this name in a page.
+fn replace_part(page: &Path, name: &str, text: &str) -> Done<()> {
+    let failed = |e: std::io::Error| format!("{}: {e}", page.display());
+    let whole = std::fs::read_to_string(page).map_err(failed)?;
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let parts = whole.split_once(&begin).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(&end)?;
+        Some(format!("{before}{begin}{text}{end}{after}"))
+    });
+    let new = parts.ok_or_else(|| format!("{}: no part named {name}", page.display()))?;
+    std::fs::write(page, new).map_err(failed)
 }
 
 /// Lays out the tree of files from nothing.

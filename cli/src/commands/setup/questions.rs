@@ -11,7 +11,9 @@ use super::{Answers, Failure, FirstAccount, Setup, Tls, TlsChoice};
 /// # Errors
 /// When the terminal goes away.
 pub fn confirm(question: &str, default: bool) -> Result<bool, Failure> {
-    Ok(Confirm::new().with_prompt(question).default(default).interact()?)
+    // With the end of the line, which would otherwise answer the next question.
+    let confirm = Confirm::new().with_prompt(question).default(default).wait_for_newline(true);
+    Ok(confirm.interact()?)
 }
 
 /// Answers all questions.

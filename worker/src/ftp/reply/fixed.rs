@@ -1,5 +1,7 @@
 //! The replies whose words are always the same, in the order of their codes' meaning.
 
+use ipc::reason::Reason;
+
 use super::Reply;
 
 /// Replies whose words are always the same.
@@ -57,9 +59,9 @@ impl Reply {
     pub const INTERNAL: Reply = Reply::fixed(421, "The server failed; connect anew.");
     pub const AUTH_PIPELINED: Reply = Reply::fixed(421, "Nothing may follow AUTH before the handshake; goodbye.");
 
-    pub const NO_DATA_CONNECTION: Reply = Reply::fixed(425, "PORT, PASV, EPRT or EPSV first.");
+    pub const NO_DATA_CONNECTION: Reply = Reply::refused(425, "PORT, PASV, EPRT or EPSV first.", Reason::NoDataConnection);
     pub const CLIENT_DID_NOT_CONNECT: Reply = Reply::fixed(425, "The data connection was not made in time.");
-    pub const HELPER_GONE: Reply = Reply::fixed(425, "Data connections are not available at the moment; try again.");
+    pub const HELPER_GONE: Reply = Reply::refused(425, "Data connections are not available at the moment; try again.", Reason::NoDataConnection);
     pub const DATA_TLS_FAILED: Reply = Reply::fixed(425, "The TLS handshake of the data connection failed.");
     pub const DATA_TLS_BROKEN: Reply = Reply::fixed(426, "The TLS of the data connection broke; the transfer is incomplete.");
     pub const DATA_TLS_NOT_RESUMED: Reply = Reply::fixed(522, "The data connection must resume the TLS session of the control connection.");
@@ -70,7 +72,7 @@ impl Reply {
 
     pub const FILE_CHANGED: Reply = Reply::fixed(451, "The file has become shorter during the transfer.");
     pub const TOO_MANY_ENTRIES: Reply = Reply::fixed(451, "More entries than a listing may have: the listing is incomplete.");
-    pub const NO_ROOM: Reply = Reply::fixed(452, "So much does not fit.");
+    pub const NO_ROOM: Reply = Reply::refused(452, "So much does not fit.", Reason::NoSpace);
 
     pub const UNKNOWN: Reply = Reply::fixed(500, "Unknown command.");
     pub const NOT_IMPLEMENTED: Reply = Reply::fixed(502, "Not implemented here; HELP names the commands that are.");
@@ -80,7 +82,7 @@ impl Reply {
     pub const NUL: Reply = Reply::fixed(501, "The line contains a NUL byte.");
     pub const LONE_CR: Reply = Reply::fixed(501, "The line contains a CR that is not part of its end.");
     pub const SIZE_IN_ASCII: Reply = Reply::fixed(550, "SIZE is not given in TYPE A: TYPE I first.");
-    pub const REST_IN_ASCII: Reply = Reply::fixed(550, "REST is not possible in TYPE A: TYPE I first.");
+    pub const REST_IN_ASCII: Reply = Reply::refused(550, "REST is not possible in TYPE A: TYPE I first.", Reason::BadOffset);
     pub const TLS_NOT_CONFIGURED: Reply = Reply::fixed(502, "TLS is not configured here.");
     pub const NO_SECURITY_DATA: Reply = Reply::fixed(503, "TLS needs no ADAT.");
     pub const COMMAND_PROTECTION: Reply = Reply::fixed(533, "TLS protects all commands; none is protected by itself.");
@@ -89,7 +91,7 @@ impl Reply {
     pub const PROT_NEEDS_PBSZ: Reply = Reply::fixed(503, "PBSZ 0 first.");
     pub const PROT_LEVEL: Reply = Reply::fixed(536, "Only PROT C and PROT P are possible with TLS.");
     pub const PROT_PRIVATE_DEMANDED: Reply = Reply::fixed(534, "Data connections must be TLS here: PROT P.");
-    pub const DATA_MUST_BE_TLS: Reply = Reply::fixed(521, "Data connections must be TLS here: PROT P first.");
+    pub const DATA_MUST_BE_TLS: Reply = Reply::refused(521, "Data connections must be TLS here: PROT P first.", Reason::TlsDemanded);
     pub const ALREADY_TLS: Reply = Reply::fixed(503, "The control connection is TLS already.");
     pub const LOGIN_NEEDS_TLS: Reply = Reply::fixed(530, "AUTH TLS first.");
     pub const ONLY_EPSV: Reply = Reply::fixed(503, "After EPSV ALL only EPSV is possible.");
@@ -100,14 +102,14 @@ impl Reply {
     pub const LOGGED_IN_ALREADY: Reply = Reply::fixed(503, "Logged in already.");
     pub const TRANSFER_RUNS: Reply = Reply::fixed(503, "A transfer is running.");
     pub const HOST_UNKNOWN: Reply = Reply::fixed(504, "No such host here.");
-    pub const NOT_THE_ADMINISTRATOR: Reply = Reply::fixed(550, "Only an administrator is told.");
-    pub const APPEND_AFTER_REST: Reply = Reply::fixed(550, "REST and APPE do not go together.");
-    pub const STOU_AFTER_REST: Reply = Reply::fixed(550, "REST and STOU do not go together.");
-    pub const ATOMIC_NO_REST: Reply = Reply::fixed(550, "Uploads are atomic here and cannot be resumed: send the whole file.");
-    pub const ATOMIC_NO_APPEND: Reply = Reply::fixed(550, "Uploads are atomic here and cannot be appended to.");
-    pub const BEYOND_END: Reply = Reply::fixed(554, "The offset is beyond the end of the file.");
-    pub const MLSD_OF_A_FILE: Reply = Reply::fixed(501, "MLSD lists a directory, and this is none: use MLST.");
-    pub const RANGE_BEYOND_END: Reply = Reply::fixed(551, "The range is beyond the end of the file.");
+    pub const NOT_THE_ADMINISTRATOR: Reply = Reply::refused(550, "Only an administrator is told.", Reason::NoRight);
+    pub const APPEND_AFTER_REST: Reply = Reply::refused(550, "REST and APPE do not go together.", Reason::BadOffset);
+    pub const STOU_AFTER_REST: Reply = Reply::refused(550, "REST and STOU do not go together.", Reason::BadOffset);
+    pub const ATOMIC_NO_REST: Reply = Reply::refused(550, "Uploads are atomic here and cannot be resumed: send the whole file.", Reason::BadOffset);
+    pub const ATOMIC_NO_APPEND: Reply = Reply::refused(550, "Uploads are atomic here and cannot be appended to.", Reason::NotSupported);
+    pub const BEYOND_END: Reply = Reply::refused(554, "The offset is beyond the end of the file.", Reason::BadOffset);
+    pub const MLSD_OF_A_FILE: Reply = Reply::refused(501, "MLSD lists a directory, and this is none: use MLST.", Reason::NotDirectory);
+    pub const RANGE_BEYOND_END: Reply = Reply::refused(551, "The range is beyond the end of the file.", Reason::BadOffset);
     pub const PORT_BOUNCE: Reply = Reply::fixed(504, "Data connections go to the client's own address only, ports from 1024 on.");
     pub const PASV_NEEDS_IPV4: Reply = Reply::fixed(522, "PASV is for IPv4; use EPSV.");
     pub const PORT_NEEDS_IPV4: Reply = Reply::fixed(522, "PORT is for IPv4; use EPRT.");
@@ -115,8 +117,8 @@ impl Reply {
     pub const FAMILY_V6_ONLY: Reply = Reply::fixed(522, "Network protocol not supported, use (2).");
     pub const NOT_LOGGED_IN: Reply = Reply::fixed(530, "Log in with USER and PASS.");
     pub const LOGIN_REFUSED: Reply = Reply::fixed(530, "Login failed.");
-    pub const RIGHT_MISSING: Reply = Reply::fixed(550, "Your account is not allowed to do this.");
-    pub const OVERWRITE_REFUSED: Reply = Reply::fixed(553, "The file exists, and your account is not allowed to replace it.");
-    pub const FILE_SIZE_LIMIT: Reply = Reply::fixed(552, "The file is larger than your account is allowed.");
+    pub const RIGHT_MISSING: Reply = Reply::refused(550, "Your account is not allowed to do this.", Reason::NoRight);
+    pub const OVERWRITE_REFUSED: Reply = Reply::refused(553, "The file exists, and your account is not allowed to replace it.", Reason::NoOverwrite);
+    pub const FILE_SIZE_LIMIT: Reply = Reply::refused(552, "The file is larger than your account is allowed.", Reason::TooLarge);
     pub const IDLE_TOO_LONG: Reply = Reply::fixed(501, "The time can be made shorter only.");
 }
