@@ -1,9 +1,9 @@
 //! The authenticator: judges one attempt to log in, answers, and ends.
 //!
 //! Run by the supervisor as `bulkhead authenticator`, one process per attempt, with its channel as
-//! standard input. It holds one attempt's secret and reads the account file or asks PAM. The bytes
-//! of a client reach it only as the bounded values of one decoded message, and it locks itself down
-//! before it looks at them.
+//! standard input. It holds one attempt's secret and reads the account file or asks PAM. What a client
+//! typed comes from its gate, over a channel of the attempt's own and as one bounded value; it locks
+//! itself down before it reads it.
 
 #[cfg(feature = "pam")]
 mod pam;
@@ -13,7 +13,7 @@ use std::{
     cell::Cell,
     fs::{DirBuilder, File},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::{fd::OwnedFd, unix::fs::DirBuilderExt},
     path::Path,
 };
 
@@ -23,6 +23,11 @@ use ipc::{
         Attempt, AuthenticatorToSupervisor, Backend, SupervisorToAuthenticator, Verdict,
     },
     fdpass, last_words,
+    typed::{AuthenticatorToGate, GateToAuthenticator},
+};
+use nix::sys::{
+    socket::{setsockopt, sockopt::ReceiveTimeout},
+    time::{TimeVal, TimeValLike},
 };
 use policy::{Features, Role};
 use time::OffsetDateTime;
@@ -31,12 +36,21 @@ use verify::{Circumstances, judge};
 
 type Supervisor = Channel<AuthenticatorToSupervisor, SupervisorToAuthenticator>;
 
+/// How long a gate may take to pass on what was typed, which it has when it asks, in seconds.
+const TYPED_TIMEOUT_SECONDS: i64 = 3;
+
 /// Runs the authenticator; its exit code says whether an answer was given. It ends with exit_group
 /// alone, which is all its policy allows.
 pub fn run() -> ! {
     // Standard error is /dev/null here: what failed shows in the exit code alone, and the
     // supervisor logs an attempt without an answer.
     last_words::leave(i32::from(serve().is_err()))
+}
+
+/// The channel from the gate. One that is silent must not keep an authenticator from others.
+fn typed_channel(fd: OwnedFd) -> io::Result<Channel<AuthenticatorToGate, GateToAuthenticator>> {
+    setsockopt(&fd, ReceiveTimeout, &TimeVal::seconds(TYPED_TIMEOUT_SECONDS))?;
+    Ok(Channel::from_fd(fd))
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
@@ -47,8 +61,10 @@ fn serve() -> Result<(), ChannelError> {
     fdpass::close_from(3)?;
     last_words::install(0)?;
     let supervisor: Supervisor = Channel::from_fd(fdpass::inherited_channel()?);
+    let mut received = supervisor.recv()?;
+    let from_gate = received.fds.pop().map(typed_channel).transpose()?;
     let SupervisorToAuthenticator::Attempt { confinement, settings, client, tls, attempt } =
-        supervisor.recv()?.message;
+        received.message;
     // Opened before the lockdown, read behind it: no path but the state directory's is open then.
     let account_file = File::open(&settings.users_file);
     let state = settings.state_directory.as_path();
@@ -77,6 +93,11 @@ fn serve() -> Result<(), ChannelError> {
     let account_file = Cell::new(Some(account_file));
     let circumstances =
         Circumstances { settings: &settings, account_file, client, tls, now, warn: &warn };
-    let verdict: Verdict = judge(&circumstances, &attempt);
+    let verdict = match from_gate.map(|gate| gate.recv_by_read()).transpose() {
+        Ok(typed) => {
+            judge(&circumstances, &attempt, typed.map(|GateToAuthenticator::Typed(it)| it).as_ref())
+        }
+        Err(e) => Verdict::Broken(format!("the gate did not pass on what was typed: {e}")),
+    };
     supervisor.send(&AuthenticatorToSupervisor::Verdict(verdict), &[])
 }

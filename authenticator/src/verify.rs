@@ -38,17 +38,24 @@ pub struct Circumstances<'a> {
     pub warn: &'a dyn Fn(String),
 }
 
-/// Judges an attempt.
-pub fn judge(circumstances: &Circumstances<'_>, attempt: &Attempt) -> Verdict {
+/// Judges an attempt, by what was typed for it if the gate has passed anything on.
+pub fn judge(
+    circumstances: &Circumstances<'_>,
+    attempt: &Attempt,
+    typed: Option<&Secret>,
+) -> Verdict {
+    let typed = || typed.ok_or_else(|| broken("nothing was typed for it"));
     let judged = match attempt {
-        Attempt::Password { user, password, client_name } => {
-            let judged = circumstances.password(user, password);
+        Attempt::Password { user, client_name } => {
+            let judged = typed().and_then(|typed| circumstances.password(user, typed));
             match client_name {
                 Some(name) if name.as_slice() != user.as_str().as_bytes() => of_another(judged),
                 Some(_) | None => judged,
             }
         }
-        Attempt::SecondFactor { user, code } => circumstances.second_factor(user, code),
+        Attempt::SecondFactor { user } => {
+            typed().and_then(|code| circumstances.second_factor(user, code))
+        }
         Attempt::OpenSession { user } => circumstances.open_session(user),
         Attempt::CloseSession { user } => circumstances.close_session(user),
         Attempt::I2ftpKnock { psk, key } => circumstances.i2ftp_knock(psk, key),

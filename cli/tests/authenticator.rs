@@ -4,6 +4,7 @@
 use std::{
     io::Write,
     net::IpAddr,
+    os::fd::{AsFd, OwnedFd},
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -16,8 +17,12 @@ use ipc::{
     },
     bounded::{Secret, UserName},
     process::{Confinement, LandlockDemand},
+    typed::{AuthenticatorToGate, GateToAuthenticator},
 };
 use tempfile::TempDir;
+
+/// The channel over which a gate passes on what was typed.
+type Typed = Channel<GateToAuthenticator, AuthenticatorToGate>;
 
 const BULKHEAD: &str = env!("CARGO_BIN_EXE_bulkhead");
 
@@ -82,25 +87,28 @@ impl Place {
         }
     }
 
-    fn judge(&self, attempt: Attempt) -> Verdict {
-        self.judge_over(attempt, "127.0.0.1".parse().unwrap(), false)
+    fn judge(&self, attempt: Attempt, typed: &str) -> Verdict {
+        self.judge_over(attempt, typed, "127.0.0.1".parse().unwrap(), false)
     }
 
     fn password(&self, user: &str, password: &str) -> Verdict {
-        self.judge(Attempt::Password {
-            user: name(user),
-            password: secret(password),
-            client_name: None,
-        })
+        self.judge(Attempt::Password { user: name(user), client_name: None }, password)
     }
 
-    fn judge_over(&self, attempt: Attempt, client: IpAddr, tls: bool) -> Verdict {
+    fn judge_over(&self, attempt: Attempt, typed: &str, client: IpAddr, tls: bool) -> Verdict {
+        let (gate, from_gate) = Typed::pair().unwrap();
+        gate.send(&GateToAuthenticator::Typed(secret(typed)), &[]).unwrap();
+        self.judge_with(attempt, from_gate.into_fd(), client, tls)
+    }
+
+    fn judge_with(&self, attempt: Attempt, typed: OwnedFd, client: IpAddr, tls: bool) -> Verdict {
         let (supervisor, mut child) = start();
         let confinement = Confinement { identity: None, landlock: LandlockDemand::Required };
         let settings = self.settings();
         let message =
             SupervisorToAuthenticator::Attempt { confinement, settings, client, tls, attempt };
-        supervisor.send(&message, &[]).unwrap();
+        supervisor.send(&message, &[typed.as_fd()]).unwrap();
+        drop(typed);
         match supervisor.recv().unwrap().message {
             AuthenticatorToSupervisor::Ready(report) => assert!(report.system_calls > 0),
             other => panic!("no sandbox: {other:?}"),
@@ -168,10 +176,31 @@ fn an_account_may_be_bound_to_networks_and_tls_and_days() {
     assert_eq!(place.password("tls", "pw"), Verdict::TlsDemanded);
     assert_eq!(reason(place.password("tls", "wrong")), "wrong-password");
     assert_eq!(reason(place.password("old", "pw")), "expired");
-    let over_tls =
-        Attempt::Password { user: name("tls"), password: secret("pw"), client_name: None };
+    let over_tls = Attempt::Password { user: name("tls"), client_name: None };
     let client = "::1".parse().unwrap();
-    assert!(matches!(place.judge_over(over_tls, client, true), Verdict::Granted(_)));
+    assert!(matches!(place.judge_over(over_tls, "pw", client, true), Verdict::Granted(_)));
+}
+
+#[test]
+fn i7_a_gate_that_passes_nothing_on_or_breaks_the_rules_has_no_verdict_of_its_own() {
+    let place = Place::new();
+    place.add("alice", "pw", &[]);
+    let attempt = || Attempt::Password { user: name("alice"), client_name: None };
+    let client = "127.0.0.1".parse().unwrap();
+    let silent = Typed::pair().unwrap();
+    let began = std::time::Instant::now();
+    let verdict = place.judge_with(attempt(), silent.1.into_fd(), client, false);
+    assert!(matches!(&verdict, Verdict::Broken(why) if why.contains("gate")), "{verdict:?}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+    let frames: [&[u8]; 3] = [b"", b"\0\xff\xff", &[0; 5000]];
+    for frame in frames {
+        let (gate, from_gate) = Typed::pair().unwrap();
+        rustix::io::write(&gate, frame).unwrap();
+        drop(gate);
+        let verdict = place.judge_with(attempt(), from_gate.into_fd(), client, false);
+        assert!(matches!(verdict, Verdict::Broken(_)), "{verdict:?}");
+    }
+    assert!(matches!(place.password("alice", "pw"), Verdict::Granted(_)));
 }
 
 /// The secret and the recovery codes `user add --totp` has printed.
@@ -201,7 +230,7 @@ impl Place {
     }
 
     fn code(&self, user: &str, code: &str) -> Verdict {
-        self.judge(Attempt::SecondFactor { user: name(user), code: secret(code) })
+        self.judge(Attempt::SecondFactor { user: name(user) }, code)
     }
 }
 

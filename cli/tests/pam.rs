@@ -6,7 +6,7 @@
 use std::{
     fs,
     net::IpAddr,
-    os::unix::fs::PermissionsExt,
+    os::{fd::AsFd, unix::fs::PermissionsExt},
     process::{Command, Stdio},
     sync::Once,
 };
@@ -20,6 +20,7 @@ use ipc::{
     },
     bounded::{Secret, UserName},
     process::{Confinement, LandlockDemand},
+    typed::{AuthenticatorToGate, GateToAuthenticator},
 };
 
 /// Set in the copy of this program that runs in the namespace.
@@ -116,7 +117,25 @@ fn settings() -> AuthSettings {
     }
 }
 
-fn judge(settings: AuthSettings, client: &str, attempt: Attempt) -> Verdict {
+/// An attempt, and what its gate passes on.
+struct Tried {
+    attempt: Attempt,
+    typed: Option<Secret>,
+}
+
+impl From<Attempt> for Tried {
+    fn from(attempt: Attempt) -> Tried {
+        Tried { attempt, typed: None }
+    }
+}
+
+fn judge(settings: AuthSettings, client: &str, tried: Tried) -> Verdict {
+    let Tried { attempt, typed } = tried;
+    let (gate, from_gate) = Channel::<GateToAuthenticator, AuthenticatorToGate>::pair().unwrap();
+    let from_gate = typed.map(|typed| {
+        gate.send(&GateToAuthenticator::Typed(typed), &[]).unwrap();
+        from_gate.into_fd()
+    });
     let (supervisor, theirs) =
         Channel::<SupervisorToAuthenticator, AuthenticatorToSupervisor>::pair().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_bulkhead"))
@@ -132,7 +151,8 @@ fn judge(settings: AuthSettings, client: &str, attempt: Attempt) -> Verdict {
     let confinement = Confinement { identity: None, landlock: LandlockDemand::Required };
     let message =
         SupervisorToAuthenticator::Attempt { confinement, settings, client, tls: false, attempt };
-    supervisor.send(&message, &[]).unwrap();
+    let fds: Vec<_> = from_gate.iter().map(AsFd::as_fd).collect();
+    supervisor.send(&message, &fds).unwrap();
     // Only against a test that never ends.
     let timeout = rustix::net::sockopt::Timeout::Recv;
     let patience = Some(std::time::Duration::from_secs(60));
@@ -146,12 +166,10 @@ fn judge(settings: AuthSettings, client: &str, attempt: Attempt) -> Verdict {
     verdict
 }
 
-fn attempt(user: &str, password: &str) -> Attempt {
-    Attempt::Password {
-        user: UserName::try_from(user.to_owned()).unwrap(),
-        password: Secret::try_from(password.as_bytes().to_vec()).unwrap(),
-        client_name: None,
-    }
+fn attempt(user: &str, password: &str) -> Tried {
+    let user = UserName::try_from(user.to_owned()).unwrap();
+    let typed = Some(Secret::try_from(password.as_bytes().to_vec()).unwrap());
+    Tried { attempt: Attempt::Password { user, client_name: None }, typed }
 }
 
 fn password(user: &str, password: &str) -> Verdict {
@@ -241,8 +259,9 @@ fn a_system_user_may_have_a_second_factor() {
         assert!(matches!(password("sha", &glued), Verdict::Granted(_)));
         assert_eq!(reason(password("sha", &glued)), "used-code");
         let user = UserName::try_from("sha".to_owned()).unwrap();
-        let code = Secret::try_from(code.into_bytes()).unwrap();
-        let again = judge(settings(), "127.0.0.1", Attempt::SecondFactor { user, code });
+        let typed = Some(Secret::try_from(code.into_bytes()).unwrap());
+        let again = Tried { attempt: Attempt::SecondFactor { user }, typed };
+        let again = judge(settings(), "127.0.0.1", again);
         assert_eq!(reason(again), "used-code");
     });
 }
@@ -282,10 +301,10 @@ fn a_session_is_opened_and_closed_and_may_make_the_home() {
             panic!("the home need not be there before the session is");
         };
         let user = account.name;
-        assert_eq!(of(Attempt::OpenSession { user: user.clone() }), Verdict::SessionOpened);
+        assert_eq!(of(Attempt::OpenSession { user: user.clone() }.into()), Verdict::SessionOpened);
         let home = fs::metadata(&account.root).unwrap();
         assert!(home.is_dir() && std::os::unix::fs::MetadataExt::uid(&home) == 4106);
-        assert_eq!(of(Attempt::CloseSession { user }), Verdict::SessionClosed);
+        assert_eq!(of(Attempt::CloseSession { user }.into()), Verdict::SessionClosed);
         let seen = fs::read_to_string("/etc/sessions").unwrap();
         let line = "session homeless 2001:db8::7 ftp\n";
         assert_eq!(seen, format!("open_{line}close_{line}"));
@@ -296,7 +315,7 @@ fn a_session_is_opened_and_closed_and_may_make_the_home() {
         );
         let shut = AuthSettings { pam_service: "shut".into(), ..with };
         let user = UserName::try_from("sha".to_owned()).unwrap();
-        let refused = judge(shut, "127.0.0.1", Attempt::OpenSession { user });
+        let refused = judge(shut, "127.0.0.1", Attempt::OpenSession { user }.into());
         assert_eq!(reason(refused), "session-refused-by-pam");
     });
 }

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use ipc::{
     Channel, ChannelError, Message, authenticator, codec, fdpass, gate, helper, keeper, operator,
-    session,
+    session, typed,
 };
 
 /// First byte of a frame that carries a message.
@@ -58,6 +58,7 @@ pub fn frames_of_others(data: &[u8]) {
     frame::<keeper::KeeperToSupervisor>(data);
     frame::<keeper::Signed>(data);
     frame::<authenticator::SupervisorToAuthenticator>(data);
+    frame::<typed::GateToAuthenticator>(data);
     frame::<authenticator::AuthenticatorToSupervisor>(data);
     frame::<operator::Request>(data);
     frame::<operator::Answer>(data);

@@ -1,6 +1,6 @@
 //! The channel supervisor ↔ authenticator: one attempt, then the authenticator exits.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,8 @@ pub struct AuthSettings {
 /// Supervisor → authenticator.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum SupervisorToAuthenticator {
-    /// The only message. Answer: `Failed`, or `Ready`, perhaps `Warning`, and then `Verdict`.
+    /// The only message. Answer: `Failed`, or `Ready`, perhaps `Warning`, and then `Verdict`. One
+    /// descriptor where something was typed: the channel from the gate, [`crate::typed`].
     Attempt {
         /// How to lock down.
         confinement: Confinement,
@@ -70,17 +71,20 @@ pub enum SupervisorToAuthenticator {
 
 impl Message for SupervisorToAuthenticator {
     const MAX_BYTES: usize = 32 * 1024;
+    fn descriptors(&self) -> RangeInclusive<usize> {
+        let SupervisorToAuthenticator::Attempt { attempt, .. } = self;
+        let typed = usize::from(attempt.is_typed());
+        typed..=typed
+    }
 }
 
 /// One attempt to log in.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Attempt {
-    /// Name and password, perhaps with a code glued behind it.
+    /// A name and what was typed for it: the password, perhaps with a code glued behind it.
     Password {
         /// The name.
         user: UserName,
-        /// What was typed.
-        password: Secret,
         /// Name of the client certificate, where it has to be that of the account.
         client_name: Option<Bytes<255>>,
     },
@@ -89,8 +93,6 @@ pub enum Attempt {
     SecondFactor {
         /// The name.
         user: UserName,
-        /// The code.
-        code: Secret,
     },
     /// After `GrantedInSession`: the beginning of the PAM session. Answer: `SessionOpened`.
     OpenSession {
@@ -121,6 +123,20 @@ pub enum Attempt {
     /// Nobody's: the supervisor asks at its start whether an authenticator can lock itself down on
     /// this host. It ends after `Ready`, without a verdict.
     Rehearsal,
+}
+
+impl Attempt {
+    /// Whether what was typed comes from the gate.
+    pub fn is_typed(&self) -> bool {
+        match self {
+            Attempt::Password { .. } | Attempt::SecondFactor { .. } => true,
+            Attempt::OpenSession { .. }
+            | Attempt::CloseSession { .. }
+            | Attempt::I2ftpKnock { .. }
+            | Attempt::I2ftpProof { .. }
+            | Attempt::Rehearsal => false,
+        }
+    }
 }
 
 /// Authenticator → supervisor.

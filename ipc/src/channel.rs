@@ -199,6 +199,38 @@ impl<S: Message, R: Message> Channel<S, R> {
         self.receive(true)
     }
 
+    /// Receives one message by read(2), which no descriptor passes: for a process whose policy has no
+    /// recvmsg(2). Blocks until there is one, or as long as the socket's timeout says.
+    ///
+    /// # Errors
+    /// As [`Channel::recv`]; a message that comes with descriptors is an error as well.
+    pub fn recv_by_read(&self) -> Result<R, ChannelError> {
+        INCOMING.with_borrow_mut(|scratch| {
+            let room = R::MAX_BYTES.saturating_add(1);
+            if scratch.len() < room {
+                *scratch = vec![0; room];
+            }
+            let frame = scratch.get_mut(..room).unwrap_or_default();
+            let read = loop {
+                match nix::unistd::read(self.fd.as_fd(), frame) {
+                    Ok(read) => break read,
+                    Err(nix::Error::EINTR) => {}
+                    Err(nix::Error::ECONNRESET) => return Err(ChannelError::Closed),
+                    Err(e) => return Err(ChannelError::System(e.into())),
+                }
+            };
+            let bytes = frame.get_mut(..read).unwrap_or_default();
+            // What fills the room has more bytes than allowed, or may have.
+            let message = Self::judge(bytes, false);
+            bytes.zeroize();
+            let message: R = message?;
+            match message.descriptors() {
+                want if want.contains(&0) => Ok(message),
+                want => Err(ChannelError::Descriptors { got: 0, want }),
+            }
+        })
+    }
+
     fn receive(&self, dont_wait: bool) -> Result<Option<Received<R>>, ChannelError> {
         INCOMING.with_borrow_mut(|scratch| {
             // One byte more than allowed tells "exactly the maximum" from "longer".

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{SessionId, TlsDemand},
-    bounded::{self, Bytes, Secret, UserName},
+    bounded::{self, Bytes, UserName},
     channel::Message,
     keeper::{KeyId, MAX_CHAIN},
     process::{Confinement, LockdownFailure, SandboxReport},
@@ -108,6 +108,9 @@ pub enum SupervisorToGate {
         #[serde(deserialize_with = "bounded::text::<1024, _>")]
         reply: String,
     },
+    /// While an `Authenticate` or a `SecondFactor` is judged, at most once. One descriptor: the
+    /// channel to the authenticator, over which the gate sends what was typed.
+    Authenticator,
 }
 
 impl Message for SupervisorToGate {
@@ -115,7 +118,7 @@ impl Message for SupervisorToGate {
     fn descriptors(&self) -> RangeInclusive<usize> {
         match self {
             SupervisorToGate::Serve { .. } => 1..=2,
-            SupervisorToGate::BecomeRelay => 1..=1,
+            SupervisorToGate::BecomeRelay | SupervisorToGate::Authenticator => 1..=1,
             SupervisorToGate::Boot { .. }
             | SupervisorToGate::AuthResult(_)
             | SupervisorToGate::End { .. } => 0..=0,
@@ -178,12 +181,11 @@ pub enum GateToSupervisor {
     Ready(SandboxReport),
     /// It is not, and the gate ends.
     Failed(LockdownFailure),
-    /// A login with a password. Answer: `AuthResult`.
+    /// A login with a password, which the gate keeps until it has the authenticator's channel. Answer:
+    /// `Authenticator`, unless nobody has to judge it, and then `AuthResult`.
     Authenticate {
         /// The name.
         user: UserName,
-        /// What was typed. An empty one is refused by the gate itself, but for anonymous.
-        password: Secret,
         /// Whether the control connection is TLS, as the gate says.
         tls: bool,
         /// Host name of HOST (RFC 7151) or SNI, if any.
@@ -196,11 +198,9 @@ pub enum GateToSupervisor {
     /// A name or a password that no account can have: empty, too long, or not text. Answer:
     /// `AuthResult`, as for any wrong one, so that it is counted, logged and answered like them.
     MalformedLogin,
-    /// The second factor, after `NeedSecondFactor`. Answer: `AuthResult`.
-    SecondFactor {
-        /// The code.
-        code: Secret,
-    },
+    /// A code was typed, after `NeedSecondFactor`; the gate keeps it as it does a password. Answer:
+    /// `Authenticator`, and then `AuthResult`.
+    SecondFactor,
     /// I2FTP, the first 16 bytes. Answer: `AuthResult` `Welcome` or `Refused`.
     I2ftpKnock {
         /// The bytes.

@@ -27,6 +27,7 @@ pub mod process;
 pub mod reason;
 pub mod session;
 pub mod share;
+pub mod typed;
 
 pub use channel::{Channel, ChannelError, Message, Received};
 pub use printable::printable;

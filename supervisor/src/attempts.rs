@@ -19,6 +19,7 @@ use crate::{
     login,
     pam_session::PamSession,
     penalties::{Cause, Judgement},
+    pool::GateChannel,
 };
 
 /// Said when the server itself is at fault, or busy.
@@ -39,6 +40,8 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Attempts<'a> {
     connection: &'a Connection,
+    /// Its gate, which passes what was typed to the authenticator.
+    gate: &'a GateChannel,
     failures: u32,
     /// Whose password was right, while the code is awaited. The gate cannot name another account.
     awaiting_code: Option<(UserName, bool)>,
@@ -49,8 +52,8 @@ pub struct Attempts<'a> {
 
 impl<'a> Attempts<'a> {
     /// No attempt yet.
-    pub fn new(connection: &'a Connection) -> Self {
-        Attempts { connection, failures: 0, awaiting_code: None, nonce: None }
+    pub fn new(connection: &'a Connection, gate: &'a GateChannel) -> Self {
+        Attempts { connection, gate, failures: 0, awaiting_code: None, nonce: None }
     }
 
     /// Whether the gate may ask this now. Only one that has been taken over asks out of turn: a code
@@ -62,7 +65,7 @@ impl<'a> Attempts<'a> {
         };
         match message {
             GateToSupervisor::Authenticate { .. } | GateToSupervisor::MalformedLogin => !i2ftp,
-            GateToSupervisor::SecondFactor { .. } => self.awaiting_code.is_some(),
+            GateToSupervisor::SecondFactor => self.awaiting_code.is_some(),
             GateToSupervisor::I2ftpKnock { .. } => i2ftp,
             GateToSupervisor::I2ftpProof { .. } => self.nonce.is_some(),
             GateToSupervisor::Closed(_) => true,
@@ -72,11 +75,11 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// A name and a password, and the name in the client's certificate, if it has shown one.
+    /// A name and a password that was typed, and the name in the client's certificate, if it has shown
+    /// one.
     pub async fn password(
         &mut self,
         user: UserName,
-        password: Secret,
         tls: bool,
         client_name: Option<Bytes<255>>,
     ) -> Outcome {
@@ -99,7 +102,7 @@ impl<'a> Attempts<'a> {
         let config = server.config();
         let bound = config.tls.as_ref().is_some_and(|tls| tls.client_certificate_names_account);
         let client_name = client_name.filter(|_| bound);
-        let attempt = Attempt::Password { user: user.clone(), password, client_name };
+        let attempt = Attempt::Password { user: user.clone(), client_name };
         self.judge(user, tls, attempt).await
     }
 
@@ -110,12 +113,12 @@ impl<'a> Attempts<'a> {
     }
 
     /// The code of a second factor.
-    pub async fn second_factor(&mut self, code: Secret) -> Outcome {
+    pub async fn second_factor(&mut self) -> Outcome {
         let Some((user, tls)) = self.awaiting_code.take() else {
             // Only a gate that has been taken over asks this.
             return Outcome::Answer(AuthResult::Refused);
         };
-        let attempt = Attempt::SecondFactor { user: user.clone(), code };
+        let attempt = Attempt::SecondFactor { user: user.clone() };
         self.judge(user, tls, attempt).await
     }
 
@@ -188,7 +191,7 @@ impl<'a> Attempts<'a> {
         }
         let address = self.connection.client.ip();
         let started = Instant::now();
-        match login::judge(&self.connection.server, address, false, attempt).await {
+        match login::judge(&self.connection.server, address, false, attempt, None).await {
             Ok(Verdict::I2ftpRight) => Ok(user),
             Ok(verdict) => Err(self.refused(&user, &verdict, started).await),
             Err(e) => Err(self.broken(&user, &e.to_string())),
@@ -198,7 +201,7 @@ impl<'a> Attempts<'a> {
     async fn judge(&mut self, user: UserName, tls: bool, attempt: Attempt) -> Outcome {
         let address = self.connection.client.ip();
         let started = Instant::now();
-        match login::judge(&self.connection.server, address, tls, attempt).await {
+        match login::judge(&self.connection.server, address, tls, attempt, Some(self.gate)).await {
             Ok(Verdict::Granted(account)) => self.granted(&user, account, tls),
             Ok(Verdict::GrantedInSession(account)) => {
                 self.granted_in_session(&user, account, tls, started).await

@@ -1,7 +1,12 @@
 //! How every child of the supervisor begins: it is started, told how to lock itself down, and waited
 //! for. And how the two that must always run, helper and keeper, begin again when they have died.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    rc::Rc,
+    time::Duration,
+};
 
 use ipc::{Message, process::LockdownFailure};
 
@@ -77,7 +82,7 @@ pub struct Booted<S, R> {
 }
 
 /// Starts a child, sends it its first message and waits for the answer. The message goes as soon as
-/// it is sent: an authenticator's has a password in it.
+/// it is sent: an authenticator's may have the key of I2FTP in it.
 ///
 /// # Errors
 /// When it cannot be started, ends, or does not answer within [`BOOT_PATIENCE`].
@@ -86,14 +91,29 @@ pub async fn boot<S: Message, R: Message>(
     beginner: Beginner<'_>,
     first: S,
 ) -> Result<Booted<S, R>, BootError> {
+    boot_with(children, beginner, first, None).await
+}
+
+/// As [`boot`], with a descriptor beside the first message.
+///
+/// # Errors
+/// As [`boot`].
+pub async fn boot_with<S: Message, R: Message>(
+    children: &Rc<Children>,
+    beginner: Beginner<'_>,
+    first: S,
+    descriptor: Option<OwnedFd>,
+) -> Result<Booted<S, R>, BootError> {
     let Beginner { role, program, title, arguments } = beginner;
     let failed = |reason: &dyn std::fmt::Display| BootError::start(role, reason);
     let (child, channel) =
         children.start::<S, R>(program, title, arguments).map_err(|e| failed(&e))?;
     let pid = child.pid();
     let failed = |reason: &dyn std::fmt::Display| failed(&format!("process {pid}: {reason}"));
-    channel.send(&first, &[]).await.map_err(|e| failed(&e))?;
-    drop(first);
+    let fds: Vec<BorrowedFd<'_>> = descriptor.iter().map(AsFd::as_fd).collect();
+    channel.send(&first, &fds).await.map_err(|e| failed(&e))?;
+    drop(fds);
+    drop((first, descriptor));
     let answer = tokio::time::timeout(BOOT_PATIENCE, channel.recv())
         .await
         .map_err(|_| failed(&"it did not get ready in time"))?

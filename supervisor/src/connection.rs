@@ -255,7 +255,7 @@ async fn talk_to_gate(
     };
     channel.send(&serve, &fds).await.map_err(GateTalk::Broken)?;
     drop(signing);
-    let mut attempts = Attempts::new(connection);
+    let mut attempts = Attempts::new(connection, channel);
     let mut deadline = None;
     loop {
         let stopped = async {
@@ -281,14 +281,14 @@ async fn talk_to_gate(
             return Err(GateTalk::Broken(ChannelError::Garbage("out of turn".into())));
         }
         let outcome = match message {
-            GateToSupervisor::Authenticate { user, password, tls, host, client_name } => {
+            GateToSupervisor::Authenticate { user, tls, host, client_name } => {
                 drop(host);
-                let judging = attempts.password(user, password, tls, client_name);
+                let judging = attempts.password(user, tls, client_name);
                 undisturbed(channel, judging).await?
             }
             GateToSupervisor::MalformedLogin => undisturbed(channel, attempts.malformed()).await?,
-            GateToSupervisor::SecondFactor { code } => {
-                undisturbed(channel, attempts.second_factor(code)).await?
+            GateToSupervisor::SecondFactor => {
+                undisturbed(channel, attempts.second_factor()).await?
             }
             GateToSupervisor::I2ftpKnock { key } => {
                 undisturbed(channel, attempts.i2ftp_knock(key)).await?
@@ -362,7 +362,7 @@ async fn undisturbed<T>(
                 | GateToSupervisor::Failed(_)
                 | GateToSupervisor::Authenticate { .. }
                 | GateToSupervisor::MalformedLogin
-                | GateToSupervisor::SecondFactor { .. }
+                | GateToSupervisor::SecondFactor
                 | GateToSupervisor::I2ftpKnock { .. }
                 | GateToSupervisor::I2ftpProof { .. }
                 | GateToSupervisor::Handover { .. } => {
@@ -394,7 +394,7 @@ async fn hand_over(
         | GateToSupervisor::Failed(_)
         | GateToSupervisor::Authenticate { .. }
         | GateToSupervisor::MalformedLogin
-        | GateToSupervisor::SecondFactor { .. }
+        | GateToSupervisor::SecondFactor
         | GateToSupervisor::I2ftpKnock { .. }
         | GateToSupervisor::I2ftpProof { .. } => {
             return Err(GateTalk::Broken(ChannelError::Garbage("out of turn".into())));

@@ -1,21 +1,29 @@
 //! Logins: one authenticator process for each attempt, a bounded number of them at a time, and an
 //! answer that tells a stranger nothing.
 
-use std::{net::IpAddr, rc::Rc, time::Duration};
+use std::{
+    net::IpAddr,
+    os::fd::{AsFd, OwnedFd},
+    rc::Rc,
+    time::Duration,
+};
 
 use config::Config;
 use ipc::{
-    ChannelError,
+    Channel, ChannelError,
     authenticator::{Attempt, AuthenticatorToSupervisor, SupervisorToAuthenticator, Verdict},
     bounded::UserName,
+    gate::SupervisorToGate,
     process::{Confinement, SandboxReport},
+    typed::{AuthenticatorToGate, GateToAuthenticator},
 };
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
-    boot::{Beginner, BootError, Booted, boot},
+    boot::{Beginner, BootError, Booted, boot_with},
     children::Child,
+    pool::GateChannel,
     server::Server,
     wire::AsyncChannel,
 };
@@ -45,7 +53,8 @@ pub fn is_anonymous(server: &Server, user: &UserName) -> bool {
     server.config().anonymous.is_some() && accounts::is_anonymous(user.as_str())
 }
 
-/// Has one attempt judged.
+/// Has one attempt judged. What was typed goes from the gate to the authenticator, which by then has
+/// locked itself down; neither end of their channel stays here.
 ///
 /// # Errors
 /// When no verdict was reached; the attempt counts as failed.
@@ -54,12 +63,19 @@ pub async fn judge(
     client: IpAddr,
     tls: bool,
     attempt: Attempt,
+    gate: Option<&GateChannel>,
 ) -> Result<Verdict, AttemptError> {
     let mut turn = server.authenticators.enter().await.ok_or(AttemptError::Crowded)?;
     let config = server.config();
-    let Started { mut child, channel, .. } = start(server, &config, client, tls, attempt).await?;
+    let (to_gate, typed) = typed_channel(&attempt)?;
+    let Started { mut child, channel, .. } =
+        start(server, &config, client, tls, attempt, typed).await?;
     let pid = child.pid();
     let no_verdict = |reason: String| Err(AttemptError::NoVerdict { pid, reason });
+    if let (Some(gate), Some(to_gate)) = (gate, to_gate) {
+        // The end of a gate that is gone is noticed where its messages are awaited.
+        gate.try_send(&SupervisorToGate::Authenticator, &[to_gate.as_fd()]).ok();
+    }
     // An attempt that takes longer has failed: a PAM module hangs.
     let patience = Duration::from_secs(config.attempts.timeout);
     let judging = async {
@@ -92,6 +108,16 @@ pub async fn judge(
     verdict
 }
 
+/// The two ends of the channel from gate to authenticator, where something was typed.
+fn typed_channel(attempt: &Attempt) -> Result<(Option<OwnedFd>, Option<OwnedFd>), BootError> {
+    if !attempt.is_typed() {
+        return Ok((None, None));
+    }
+    let (gate, authenticator) = Channel::<GateToAuthenticator, AuthenticatorToGate>::pair()
+        .map_err(|e| BootError::start("authenticator", e))?;
+    Ok((Some(gate.into_fd()), Some(authenticator.into_fd())))
+}
+
 /// Tries whether an authenticator can lock itself down as this configuration wants it: a server that
 /// could let nobody in does not begin to serve. Gives what it has raised.
 ///
@@ -99,7 +125,7 @@ pub async fn judge(
 /// Names the layer that cannot be raised, and what the administrator can do.
 pub async fn rehearse(server: &Rc<Server>, config: &Config) -> Result<SandboxReport, AttemptError> {
     let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-    let started = start(server, config, nobody, false, Attempt::Rehearsal).await?;
+    let started = start(server, config, nobody, false, Attempt::Rehearsal, None).await?;
     let Started { mut child, channel, report } = started;
     drop(channel);
     // It ends by itself.
@@ -120,6 +146,7 @@ async fn start(
     client: IpAddr,
     tls: bool,
     attempt: Attempt,
+    typed: Option<OwnedFd>,
 ) -> Result<Started, AttemptError> {
     let beginner = Beginner {
         role: "authenticator",
@@ -135,7 +162,8 @@ async fn start(
         tls,
         attempt,
     };
-    let Booted { child, channel, answer } = boot(&server.children, beginner, first).await?;
+    let Booted { child, channel, answer } =
+        boot_with(&server.children, beginner, first, typed).await?;
     match answer {
         AuthenticatorToSupervisor::Ready(report) => Ok(Started { child, channel, report }),
         AuthenticatorToSupervisor::Failed(failure) => {

@@ -70,7 +70,7 @@ impl PamSession {
         let attempt = Attempt::OpenSession { user: user.clone() };
         let _counted = Counted::new(&server.pam_sessions.open);
         let session = PamSession(Some(Open { server: Rc::clone(server), user, client, _counted }));
-        match login::judge(server, client, false, attempt).await {
+        match login::judge(server, client, false, attempt, None).await {
             Ok(Verdict::SessionOpened) => Ok(session),
             other => Err(other),
         }
@@ -92,7 +92,7 @@ impl Drop for PamSession {
 async fn close(open: Open) {
     let Open { server, user, client, _counted } = open;
     let attempt = Attempt::CloseSession { user: user.clone() };
-    let failure = match login::judge(&server, client, false, attempt).await {
+    let failure = match login::judge(&server, client, false, attempt, None).await {
         Ok(Verdict::SessionClosed) => return,
         Ok(Verdict::Refused { reason } | Verdict::Broken(reason)) => reason,
         Ok(

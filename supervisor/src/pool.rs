@@ -177,7 +177,7 @@ pub async fn start(server: &Rc<Server>) -> Result<ReadyGate, BootError> {
         GateToSupervisor::Failed(failure) => Err(BootError::Lockdown { role: "gate", failure }),
         GateToSupervisor::Authenticate { .. }
         | GateToSupervisor::MalformedLogin
-        | GateToSupervisor::SecondFactor { .. }
+        | GateToSupervisor::SecondFactor
         | GateToSupervisor::I2ftpKnock { .. }
         | GateToSupervisor::I2ftpProof { .. }
         | GateToSupervisor::Handover { .. }

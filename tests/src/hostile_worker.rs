@@ -27,6 +27,7 @@ use ipc::{
         Event, MAX_EVENTS, SessionClosed, SessionToSupervisor, SupervisorToSession, Transfer,
         TransferKind,
     },
+    typed::{AuthenticatorToGate, GateToAuthenticator},
 };
 
 use crate::incomplete_session;
@@ -63,6 +64,10 @@ pub const GATE_DEEDS: [&str; 9] = [
     "handover",
     "closed",
 ];
+
+/// What a gate can do to the channel over which it passes on what was typed.
+pub const TYPING_DEEDS: [&str; 6] =
+    ["silent", "garbage", "trailing", "empty", "oversize", "last-words"];
 
 /// The messages of a session, by the names of the deeds that send them.
 pub const SESSION_DEEDS: [&str; 10] = [
@@ -149,17 +154,30 @@ fn play_gate(moment: &str, deed: &str) -> ! {
     if moment == "serving" {
         do_gate(&channel, deed);
     }
+    if moment == "typing" {
+        channel.send(&authenticate("alice"), &[]).unwrap();
+        do_typing(&typed_channel(&channel), deed);
+    }
     // The harness has an account `alice` with this password, so the login is granted.
-    channel.send(&authenticate("alice", "alice-secret-1"), &[]).unwrap();
+    channel.send(&authenticate("alice"), &[]).unwrap();
+    let typed = typed_channel(&channel);
+    typed.send(&GateToAuthenticator::Typed(secret("alice-secret-1")), &[]).unwrap();
     let answer = channel.recv().unwrap().message;
     assert!(matches!(answer, SupervisorToGate::AuthResult(AuthResult::Granted)), "{answer:?}");
     do_gate(&channel, deed)
 }
 
-fn authenticate(user: &str, password: &str) -> GateToSupervisor {
+/// The channel to the authenticator that has begun to judge.
+fn typed_channel(channel: &Gate) -> Channel<GateToAuthenticator, AuthenticatorToGate> {
+    match channel.recv().unwrap().into_one() {
+        Some((SupervisorToGate::Authenticator, fd)) => Channel::from_fd(fd),
+        other => panic!("no channel to an authenticator: {other:?}"),
+    }
+}
+
+fn authenticate(user: &str) -> GateToSupervisor {
     GateToSupervisor::Authenticate {
         user: UserName::try_from(user.to_owned()).unwrap(),
-        password: secret(password),
         tls: false,
         host: None,
         client_name: None,
@@ -174,17 +192,26 @@ fn failure() -> LockdownFailure {
     LockdownFailure { layer: "seccomp".into(), reason: "forged\nevent=login".into() }
 }
 
+/// Spoils what was typed, or keeps it.
+fn do_typing(typed: &Channel<GateToAuthenticator, AuthenticatorToGate>, deed: &str) -> ! {
+    let frame = message_frame(&GateToAuthenticator::Typed(secret("alice-secret-1")));
+    match deed {
+        "silent" => stay(),
+        raw => do_raw(typed.as_fd(), raw, &frame),
+    }
+}
+
 fn do_gate(channel: &Gate, deed: &str) -> ! {
     let bytes = |length| Bytes::try_from(vec![7; length]).unwrap();
     let message = match deed {
         "ready" => GateToSupervisor::Ready(report()),
         "failed" => GateToSupervisor::Failed(failure()),
-        "authenticate" => authenticate("mallory", "wrong"),
+        "authenticate" => authenticate("mallory"),
         "authenticate-twice" => {
-            channel.send(&authenticate("mallory", "wrong"), &[]).ok();
-            authenticate("alice", "alice-secret-1")
+            channel.send(&authenticate("mallory"), &[]).ok();
+            authenticate("alice")
         }
-        "second-factor" => GateToSupervisor::SecondFactor { code: secret("123456") },
+        "second-factor" => GateToSupervisor::SecondFactor,
         "knock" => GateToSupervisor::I2ftpKnock { key: [7; 16] },
         "proof" => GateToSupervisor::I2ftpProof { proof: bytes(64) },
         "handover" => GateToSupervisor::Handover {
@@ -200,7 +227,7 @@ fn do_gate(channel: &Gate, deed: &str) -> ! {
         "closed" => {
             GateToSupervisor::Closed(GateClosed::Failed("forged\nevent=login account=root".into()))
         }
-        raw => do_raw(channel.as_fd(), raw, &message_frame(&authenticate("mallory", "wrong"))),
+        raw => do_raw(channel.as_fd(), raw, &message_frame(&authenticate("mallory"))),
     };
     channel.send(&message, &[]).ok();
     stay()

@@ -6,7 +6,7 @@ use std::fs;
 
 use bulkhead_tests::{
     harness::{ControlConnection, Server, eventually, test},
-    hostile_worker::{self, GATE_DEEDS, RAW_DEEDS, SCENARIO, SESSION_DEEDS},
+    hostile_worker::{self, GATE_DEEDS, RAW_DEEDS, SCENARIO, SESSION_DEEDS, TYPING_DEEDS},
 };
 use libtest_mimic::Trial;
 
@@ -26,6 +26,12 @@ pub fn tests() -> Vec<Trial> {
             // A gate may stay as a relay; that there is no TLS costs only its own client.
             all_of("gate", "granted", &GATE_DEEDS, &["handover"]);
         }),
+        test(
+            "hostile_workers::i7_a_gate_that_spoils_what_was_typed_harms_its_own_login_only",
+            || {
+                spoilt();
+            },
+        ),
         test("hostile_workers::a_session_before_it_is_ready", || {
             all_of("session", "before-ready", &SESSION_DEEDS, &["ready"]);
         }),
@@ -41,9 +47,43 @@ pub fn tests() -> Vec<Trial> {
     ]
 }
 
+/// While a gate keeps or spoils what was typed, others log in; and nothing is left of it.
+fn spoilt() {
+    let server = hostile_server();
+    use_up_first_gate(&server);
+    for (before, deed) in TYPING_DEEDS.into_iter().enumerate() {
+        set(&server, &format!("gate typing {deed}"));
+        let client = meet(&server, "gate");
+        if deed == "silent" {
+            eventually("its authenticator to wait", || server.processes_of("authenticator").pop());
+            set(&server, "");
+            drop(server.log_in("alice"));
+        }
+        eventually(&format!("the login to be refused after {deed}"), || {
+            let log = fs::read_to_string(server.path("log")).unwrap();
+            (log.matches("did not pass on what was typed").count() > before).then_some(())
+        });
+        drop(client);
+        kick_all(&server);
+        server.expect_idle();
+    }
+    assert_no_forged_line(&server);
+}
+
+/// Lets an honest gate that was started with the server have its client, so that the next client
+/// meets one that is started for it.
+pub fn use_up_first_gate(server: &Server) {
+    ControlConnection::connect(server.address()).expect(220);
+    server.expect_idle();
+}
+
 /// A server whose worker is hostile as [`set`] says.
 pub fn hostile_server() -> Server {
-    let mut server = Server::new();
+    hostile(Server::new())
+}
+
+/// This server with a worker that is hostile.
+pub fn hostile(mut server: Server) -> Server {
     server.binaries = hostile_worker::stage_set(server.path("dist"), &server.binaries);
     // No gate is kept ready: each scenario takes effect with the next client.
     server

@@ -5,11 +5,19 @@ use std::{
     io::{Read, Seek, SeekFrom},
 };
 
-use bulkhead_tests::harness::{Process, Server, needs_root};
+use bulkhead_tests::harness::{ControlConnection, Process, Server, eventually, needs_root};
 use libtest_mimic::Trial;
 
+use crate::hostile_workers;
+
 pub fn tests() -> Vec<Trial> {
-    vec![needs_root("secrets::no_process_keeps_a_password_or_anothers_name_after_login", memory)]
+    vec![
+        needs_root("secrets::no_process_keeps_a_password_or_anothers_name_after_login", memory),
+        needs_root(
+            "secrets::i7_what_is_typed_is_in_the_gate_and_never_in_the_supervisor",
+            while_it_waits,
+        ),
+    ]
 }
 
 /// Everything a process can read of its own memory.
@@ -38,6 +46,30 @@ pub fn memory_of(pid: i32) -> Vec<u8> {
 
 fn holds(memory: &[u8], text: &str) -> bool {
     memory.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// A login that waits for its turn is where a password stays longest: one gate keeps the only
+/// authenticator, and the next one has a password that nobody takes yet.
+fn while_it_waits() {
+    let server = hostile_workers::hostile(Server::new().with("auth.max_authenticators", "1"));
+    hostile_workers::use_up_first_gate(&server);
+    hostile_workers::set(&server, "gate typing silent");
+    let _first = hostile_workers::meet(&server, "gate");
+    eventually("the authenticator to wait", || server.processes_of("authenticator").pop());
+    hostile_workers::set(&server, "");
+    let mut second = ControlConnection::connect(server.address());
+    second.expect(220);
+    second.command("USER alice", 331);
+    let password = server.account("alice").password.clone();
+    second.send(&format!("PASS {password}"));
+    let gate_has_it = || {
+        let gates = server.processes_of("gate");
+        gates.iter().any(|gate| holds(&memory_of(gate.pid), &password)).then_some(())
+    };
+    eventually("the gate to have the password", gate_has_it);
+    assert!(!holds(&memory_of(server.pid()), &password), "the supervisor has the password");
+    second.expect(230);
+    assert!(!holds(&memory_of(server.pid()), &password), "the supervisor has had the password");
 }
 
 fn memory() {

@@ -1,9 +1,13 @@
 //! USER, PASS and ACCT (RFC 959 section 4.1.1).
 
+use std::os::fd::OwnedFd;
+
 use ipc::{
+    Channel, ChannelError,
     account::TlsDemand,
     bounded::{Secret, UserName},
     gate::{GateToSupervisor, Protection},
+    typed::{AuthenticatorToGate, GateToAuthenticator},
 };
 
 use super::serve::{Flow, Gate};
@@ -19,12 +23,12 @@ pub(super) enum LoginStep {
     Nobody,
     /// The password comes. `None`: a name that no account can have; the answer is the same.
     Password(Option<UserName>),
-    /// The supervisor judges name and password.
-    Judged,
+    /// Name and password are judged. What was typed is kept until the authenticator takes it.
+    Judged(Option<Secret>),
     /// The second factor comes.
     Code,
-    /// The supervisor judges it.
-    CodeJudged,
+    /// It is judged; kept as a password is.
+    CodeJudged(Option<Secret>),
 }
 
 impl Gate<'_> {
@@ -47,9 +51,9 @@ impl Gate<'_> {
         let name = match std::mem::replace(&mut self.step, LoginStep::Nobody) {
             LoginStep::Password(name) => name,
             other @ (LoginStep::Nobody
-            | LoginStep::Judged
+            | LoginStep::Judged(_)
             | LoginStep::Code
-            | LoginStep::CodeJudged) => {
+            | LoginStep::CodeJudged(_)) => {
                 self.step = other;
                 return Ok(self.refuse(&Reply::USER_FIRST));
             }
@@ -57,11 +61,11 @@ impl Gate<'_> {
         let usable = name.filter(|name| !password.is_empty() || is_anonymous(name));
         match (usable, Secret::try_from(password.to_vec())) {
             (Some(name), Ok(password)) => {
-                self.authenticate(name, password)?;
-                self.step = LoginStep::Judged;
+                self.authenticate(name)?;
+                self.step = LoginStep::Judged(Some(password));
                 Ok(Flow::Continue(()))
             }
-            (None, _) | (_, Err(_)) => self.malformed(LoginStep::Judged),
+            (None, _) | (_, Err(_)) => self.malformed(LoginStep::Judged(None)),
         }
     }
 
@@ -71,11 +75,26 @@ impl Gate<'_> {
         }
         match Secret::try_from(code.to_vec()) {
             Ok(code) => {
-                self.channel.send(&GateToSupervisor::SecondFactor { code }, &[])?;
-                self.step = LoginStep::CodeJudged;
+                self.channel.send(&GateToSupervisor::SecondFactor, &[])?;
+                self.step = LoginStep::CodeJudged(Some(code));
                 Ok(Flow::Continue(()))
             }
-            Err(_) => self.malformed(LoginStep::CodeJudged),
+            Err(_) => self.malformed(LoginStep::CodeJudged(None)),
+        }
+    }
+
+    /// Passes what was typed on to the authenticator, once.
+    pub(super) fn tell_authenticator(&mut self, channel: OwnedFd) -> Result<(), Fatal> {
+        let typed = match &mut self.step {
+            LoginStep::Judged(typed) | LoginStep::CodeJudged(typed) => typed.take(),
+            LoginStep::Nobody | LoginStep::Password(_) | LoginStep::Code => None,
+        };
+        let typed = typed.ok_or(Fatal::OutOfTurn)?;
+        let channel = Channel::<GateToAuthenticator, AuthenticatorToGate>::from_fd(channel);
+        match channel.try_send(&GateToAuthenticator::Typed(typed), &[]) {
+            // The supervisor says what follows when an authenticator has ended.
+            Ok(()) | Err(ChannelError::Closed) => Ok(()),
+            Err(e) => Err(e.into()),
         }
     }
 

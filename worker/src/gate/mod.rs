@@ -59,6 +59,7 @@ pub fn run(channel: SupervisorChannel) -> Result<(), Fatal> {
         SupervisorToGate::End { .. } => Ok(()),
         SupervisorToGate::Boot { .. }
         | SupervisorToGate::AuthResult(_)
+        | SupervisorToGate::Authenticator
         | SupervisorToGate::BecomeRelay => Err(Fatal::OutOfTurn),
     }
 }

@@ -162,6 +162,7 @@ pub(crate) fn become_relay(
         SupervisorToGate::BecomeRelay => received.fds.pop().ok_or(Fatal::OutOfTurn)?,
         SupervisorToGate::End { .. } => return Ok(()),
         SupervisorToGate::AuthResult(_)
+        | SupervisorToGate::Authenticator
         | SupervisorToGate::Boot { .. }
         | SupervisorToGate::Serve { .. } => return Err(Fatal::OutOfTurn),
     };
@@ -204,6 +205,7 @@ pub(crate) fn shake_hands(
                 // No reply can be sent in the middle of a handshake.
                 SupervisorToGate::End { .. } => Ok(Err(GateClosed::Ended)),
                 SupervisorToGate::AuthResult(_)
+                | SupervisorToGate::Authenticator
                 | SupervisorToGate::Boot { .. }
                 | SupervisorToGate::Serve { .. }
                 | SupervisorToGate::BecomeRelay => Err(Fatal::OutOfTurn),

@@ -167,7 +167,7 @@ impl<'a> Gate<'a> {
 
     /// Whether an answer of the supervisor is awaited: commands wait meanwhile.
     fn answering(&self) -> bool {
-        matches!(self.step, LoginStep::Judged | LoginStep::CodeJudged)
+        matches!(self.step, LoginStep::Judged(_) | LoginStep::CodeJudged(_))
     }
 
     fn login_deadline(&self) -> Option<Instant> {
@@ -337,8 +337,14 @@ impl<'a> Gate<'a> {
     }
 
     fn dispatch(&mut self) -> Result<Next, Fatal> {
-        match self.channel.recv()?.message {
+        let mut received = self.channel.recv()?;
+        match received.message {
             SupervisorToGate::AuthResult(result) if self.answering() => Ok(self.judged(result)),
+            SupervisorToGate::Authenticator => {
+                let channel = received.fds.pop().ok_or(Fatal::OutOfTurn)?;
+                self.tell_authenticator(channel)?;
+                Ok(Next::Go)
+            }
             SupervisorToGate::End { reply } => {
                 self.say(&Reply::from_line(&reply));
                 Ok(Next::Close(GateClosed::Ended))
@@ -351,7 +357,7 @@ impl<'a> Gate<'a> {
     }
 
     fn judged(&mut self, result: AuthResult) -> Next {
-        let code_was_judged = matches!(self.step, LoginStep::CodeJudged);
+        let code_was_judged = matches!(self.step, LoginStep::CodeJudged(_));
         self.step = LoginStep::Nobody;
         match result {
             AuthResult::Granted => return Next::HandOver,
@@ -430,14 +436,9 @@ impl<'a> Gate<'a> {
         Ok(())
     }
 
-    pub(super) fn authenticate(
-        &mut self,
-        user: UserName,
-        password: ipc::bounded::Secret,
-    ) -> Result<(), Fatal> {
+    pub(super) fn authenticate(&mut self, user: UserName) -> Result<(), Fatal> {
         let message = GateToSupervisor::Authenticate {
             user,
-            password,
             tls: matches!(self.protection, Protection::Tls { .. }),
             host: self.host.clone(),
             client_name: self.client_name.clone(),

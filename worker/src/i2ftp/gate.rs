@@ -208,6 +208,7 @@ impl Handshake<'_> {
                 match self.channel.recv()?.message {
                     SupervisorToGate::End { .. } => return Err(Stop::Closed(GateClosed::Ended)),
                     SupervisorToGate::AuthResult(_)
+                    | SupervisorToGate::Authenticator
                     | SupervisorToGate::Boot { .. }
                     | SupervisorToGate::Serve { .. }
                     | SupervisorToGate::BecomeRelay => return Err(out_of_turn()),
@@ -226,6 +227,7 @@ impl Handshake<'_> {
             SupervisorToGate::End { .. } => Err(Stop::Closed(GateClosed::Ended)),
             SupervisorToGate::Boot { .. }
             | SupervisorToGate::Serve { .. }
+            | SupervisorToGate::Authenticator
             | SupervisorToGate::BecomeRelay => Err(out_of_turn()),
         }
     }
