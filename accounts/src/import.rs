@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{password, record::Record};
+use super::{name, password, record::Record};
 
 /// One account of a line.
 pub struct Line {
@@ -30,6 +30,7 @@ pub fn read(line: &str, root: Option<&str>) -> Result<Option<Line>, String> {
     let (Some(name), Some(hash)) = (field(0), field(1)) else {
         return Err("a line needs a name and a password hash, with a colon between".into());
     };
+    name::judge(name).map_err(|e| format!("the name {name:?} cannot be used: {e}"))?;
     if !password::is_known(hash) {
         return Err(match hash {
             "x" => format!("the hash of {name} is in another file (shadow); import that one"),

@@ -30,10 +30,11 @@ pub struct Record {
     /// What the account may do; everything but symlink when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rights: Option<RightList>,
-    /// Its uid; the owner of the root when absent.
+    /// Its uid. `bulkhead user` always writes it; when absent, the owner of the root, where nobody
+    /// but root can replace that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
-    /// Its gid; the group of the root when absent.
+    /// Its gid, as `uid`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gid: Option<u32>,
     /// Its supplementary groups.
@@ -128,7 +129,10 @@ impl Record {
         let identity = match (self.uid, self.gid) {
             (Some(uid), Some(gid)) => Identity { uid, gid, groups: self.groups.clone() },
             (uid, gid) => {
-                let owner = owner_of(&self.root)?;
+                let owner = owner_of(
+                    &self.root,
+                    "write its uid and gid down: `bulkhead user set NAME --uid UID --gid GID`",
+                )?;
                 Identity {
                     uid: uid.unwrap_or(owner.uid),
                     gid: gid.unwrap_or(owner.gid),

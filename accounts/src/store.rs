@@ -12,12 +12,16 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::record::Record;
+use super::{
+    document,
+    name::{self, NameError},
+    record::Record,
+};
 
 /// What stands above the accounts.
 const HEADER: &str = "\
 # The accounts of Bulkhead, managed by `bulkhead user`.
-# It may be edited by hand, but the next `bulkhead user` command drops comments.
+# It may be edited by hand; `bulkhead user` keeps comments.
 
 ";
 
@@ -111,6 +115,14 @@ pub enum StoreError {
         line: usize,
         /// What is wrong there.
         what: String,
+    },
+    /// An account would get a name that none may have.
+    #[error("the name {name:?} cannot be used: {error}")]
+    Name {
+        /// The name.
+        name: String,
+        /// Why.
+        error: NameError,
     },
     /// It cannot be written.
     #[error("the account file {} cannot be written: {error}", path.display())]
@@ -221,34 +233,51 @@ impl Store {
             .open(&lock_path)
             .map_err(unwritable)?;
         flock(&lock, FlockOperation::LockExclusive).map_err(|e| unwritable(e.into()))?;
-        let mut store = Store::load_or_empty(path)?;
-        let result = change(&mut store)?;
-        store.replace(path).map_err(unwritable)?;
-        Ok(result)
-    }
-
-    fn replace(&self, path: &Path) -> io::Result<()> {
-        let text = Zeroizing::new(toml::to_string(self).map_err(io::Error::other)?);
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            Some(_) | None => Path::new("."),
+        let (before, text) = match Store::read(path, File::open(path)) {
+            Err(StoreError::Read { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                (Store::default(), Zeroizing::new(HEADER.to_owned()))
+            }
+            read => read?,
         };
-        // NamedTempFile makes its file with mode 0600 and takes it away when anything fails.
-        let mut file = tempfile::Builder::new().prefix(".users.").tempfile_in(directory)?;
-        file.write_all(HEADER.as_bytes())?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
-        File::open(directory)?.sync_all()
+        let mut store = before.clone();
+        let result = change(&mut store)?;
+        for name in store.accounts.keys().filter(|name| !before.accounts.contains_key(*name)) {
+            name::judge(name).map_err(|error| StoreError::Name { name: name.clone(), error })?;
+        }
+        let text = document::changed(&text, &before, &store).map(Zeroizing::new);
+        let text = text.map_err(|e| unwritable(io::Error::other(e)))?;
+        // What the next reader would refuse is never written.
+        if toml::to_string(&Store::parse(path, &text)?) != toml::to_string(&store) {
+            return Err(unwritable(io::Error::other("the change does not survive writing")).into());
+        }
+        replace(path, &text).map_err(unwritable)?;
+        Ok(result)
     }
 }
 
-fn flaw(name: &str, record: &Record) -> Option<String> {
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
+    // NamedTempFile makes its file with mode 0600 and takes it away when anything fails.
+    let mut file = tempfile::Builder::new().prefix(".users.").tempfile_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    File::open(directory)?.sync_all()
+}
+
+/// Why the account file would be damaged with an account in it.
+pub fn flaw(name: &str, record: &Record) -> Option<String> {
     if ipc::bounded::UserName::try_from(name.to_owned()).is_err() {
         return Some("a name must have 1 to 255 bytes and no control characters".into());
     }
     if !record.root.is_absolute() {
         return Some(format!("the root of {name} is not an absolute path"));
+    }
+    if record.root.as_os_str().as_encoded_bytes().iter().any(u8::is_ascii_control) {
+        return Some(format!("the root of {name} contains a control character"));
     }
     if record.uid == Some(0) || record.gid == Some(0) || record.groups.contains(&0) {
         return Some(format!("{name} has uid or gid 0, which no account may have"));

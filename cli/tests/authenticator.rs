@@ -377,7 +377,7 @@ fn imported_accounts_log_in_and_the_rest_is_named() {
     );
     std::fs::write(&list, text).unwrap();
     let (done, text) = place.bulkhead(&["user", "import", list.to_str().unwrap()], "");
-    assert!(!done && text.contains("Took over 1 accounts") && text.contains("passwd:3:"), "{text}");
+    assert!(!done && text.contains("Took over 1 account") && text.contains("passwd:3:"), "{text}");
     let Verdict::Granted(account) = place.password("old", "password") else {
         panic!("an imported account cannot log in");
     };

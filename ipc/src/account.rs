@@ -91,13 +91,13 @@ impl Rights {
 
     /// Both sets together.
     #[must_use]
-    pub fn with(self, other: Rights) -> Rights {
+    pub const fn with(self, other: Rights) -> Rights {
         Rights(self.0 | other.0)
     }
 
     /// These without the others.
     #[must_use]
-    pub fn without(self, other: Rights) -> Rights {
+    pub const fn without(self, other: Rights) -> Rights {
         Rights(self.0 & !other.0)
     }
 

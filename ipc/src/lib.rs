@@ -25,6 +25,7 @@ pub mod parts;
 pub mod printable;
 pub mod process;
 pub mod reason;
+pub mod root_path;
 pub mod session;
 pub mod share;
 pub mod typed;

@@ -6,7 +6,11 @@ use std::{
     path::Path,
 };
 
-use ipc::process::{Confinement, LockdownFailure, SandboxReport};
+use ipc::{
+    account::Identity,
+    process::{Confinement, LockdownFailure, SandboxReport},
+    root_path::{self, Exposure, Links, RootPath},
+};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::{
     fs::{Mode, OFlags},
@@ -73,10 +77,13 @@ pub fn lockdown(
     {
         identity::take_on(&policy, identity)?;
     }
-    let root = root.map(open_root).transpose()?;
-    if let (RootDirectory::Account, true, Some(root)) =
-        (policy.process.root.is, privileged, root.as_ref())
-    {
+    let of_account = policy.process.root.is == RootDirectory::Account && privileged;
+    let root = match (root, &confinement.identity) {
+        (Some(root), Some(identity)) if of_account => Some(open_root_of(root, identity)?),
+        (Some(root), Some(_) | None) => Some(open_root(root)?),
+        (None, _) => None,
+    };
+    if let (true, Some(root)) = (of_account, root.as_ref()) {
         change_root(root)?;
     }
     identity::finish(&policy, privileged)?;
@@ -139,17 +146,48 @@ fn filter(program: &[seccompiler::sock_filter]) -> Result<(), LockdownFailure> {
 /// Opens the root as a handle for `*at` calls. A root that cannot be opened is a refused login.
 fn open_root(path: &Path) -> Result<OwnedFd, LockdownFailure> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(|e| {
-        failure(
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|e| cannot_open(path, &e.to_string()))
+}
+
+fn cannot_open(path: &Path, why: &str) -> LockdownFailure {
+    failure(
+        "root",
+        format!(
+            "the root directory {} cannot be opened as the account: {why}. Create it, or give the \
+             account's uid search permission on every directory above it",
+            path.display()
+        ),
+    )
+}
+
+/// Opens the root of an account, by a path that leads through no symbolic link. Where somebody else
+/// than root can change a directory above it, what is opened must belong to the account (or to root):
+/// he could otherwise put another user's directory in its place.
+fn open_root_of(path: &Path, identity: &Identity) -> Result<OwnedFd, LockdownFailure> {
+    let found =
+        root_path::look(path, Links::OfRoot).map_err(|e| cannot_open(path, &e.to_string()))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat2(rustix::fs::CWD, &found.path, flags, Mode::empty(), NO_SYMLINKS)
+        .map_err(|e| cannot_open(path, &e.to_string()))?;
+    // What was opened counts, and not what was looked at.
+    let owner = rustix::fs::fstat(&root).map_err(|e| cannot_open(path, &e.to_string()))?.st_uid;
+    match (RootPath { owner, ..found }).planted_for(identity.uid) {
+        Some(Exposure { directory, .. }) => Err(failure(
             "root",
             format!(
-                "the root directory {} cannot be opened as the account: {e}. Create it, or give the \
-                 account's uid search permission on every directory above it",
-                path.display()
+                "the root directory {} belongs to uid {owner} and not to the account (uid {}), and \
+                 somebody else than root can change {}, and so put it there. Give it to the \
+                 account, or move it beneath directories that only root can change",
+                path.display(),
+                identity.uid,
+                directory.display()
             ),
-        )
-    })
+        )),
+        None => Ok(root),
+    }
 }
+
+const NO_SYMLINKS: rustix::fs::ResolveFlags = rustix::fs::ResolveFlags::NO_SYMLINKS;
 
 fn change_root(root: &OwnedFd) -> Result<(), LockdownFailure> {
     let failed =

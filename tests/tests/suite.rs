@@ -29,6 +29,7 @@ mod policy_commands;
 mod redundancy;
 mod refusals;
 mod resilience;
+mod root_paths;
 mod secrets;
 mod setup;
 mod space;
@@ -82,6 +83,7 @@ fn main() {
         policy_commands::tests(),
         redundancy::tests(),
         refusals::tests(),
+        root_paths::tests(),
         resilience::tests(),
         secrets::tests(),
         setup::tests(),

@@ -30,6 +30,18 @@ pub fn counted<N: TryInto<u64>>(number: N, what: &str) -> String {
     format!("{number} {what}{plural}")
 }
 
+/// A text of a file with what a terminal would obey, or not show, written out.
+pub fn escape(text: &str) -> String {
+    let hidden = |c: char| c.is_control() || accounts::name::is_invisible(c);
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match hidden(c) {
+            true => out.extend(c.escape_unicode()),
+            false => out.push(c),
+        }
+        out
+    })
+}
+
 /// Prints an error with its causes, each once.
 pub fn complain(error: &dyn Error) {
     let mut text = error.to_string();

@@ -120,6 +120,9 @@ fn account(
     let mut record = Record { root: directory.to_owned(), read_only, ..Record::default() };
     let owner = fs::metadata(directory)?;
     if !nix::unistd::geteuid().is_root() || owner.uid() != 0 {
+        if owner.uid() != 0 && owner.gid() != 0 {
+            (record.uid, record.gid) = (Some(owner.uid()), Some(owner.gid()));
+        }
         return Ok((record, Vec::new(), None));
     }
     record.uid = Some(STAND_IN_ACCOUNT);

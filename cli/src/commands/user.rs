@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use accounts::{
-    import, is_anonymous, last_good, password,
+    AccountError, import, judge_root, last_good, name, owner_to_write, password,
     record::{Expiry, NetworkText, Record, RightList, TlsWord, right},
-    store::{Store, StoreError},
+    settle,
+    store::{Store, StoreError, flaw},
 };
 use clap::{Args, Subcommand};
 use config::Config;
-use ipc::{account::Rights, bounded::UserName};
+use ipc::{account::Rights, bounded::UserName, root_path::RootPath};
 
 use super::{Failure, console, totp, unit};
 
@@ -41,6 +42,12 @@ pub enum Command {
         /// The root of accounts whose line names no home; `{name}` stands for the name.
         #[arg(long, value_name = "DIR")]
         root: Option<String>,
+        /// The uid of accounts whose line names none (the owner of the root when left out).
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        uid: Option<u32>,
+        /// The gid of accounts whose line names none (the group of the root when left out).
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        gid: Option<u32>,
     },
     /// Remove an account and its second factor.
     Remove {
@@ -115,7 +122,9 @@ pub fn run(config: Config, command: Command) -> Result<(), Failure> {
         Command::Totp(command) => totp::run(&config, &command),
         Command::Passwd { name, password_stdin } => passwd(file, &name, password_stdin),
         Command::List { json } => list(file, json),
-        Command::Import { file: from, root } => import(file, &from, root.as_deref()),
+        Command::Import { file: from, root, uid, gid } => {
+            import(file, &from, root.as_deref(), (uid, gid))
+        }
         Command::Remove { name } => remove(file, &name),
     }?;
     // A removed account must not come back with the last good file.
@@ -146,11 +155,7 @@ fn add(config: &Config, add: Add) -> Result<(), Failure> {
 }
 
 fn judge_name(name: &str) -> Result<UserName, Failure> {
-    if is_anonymous(name) {
-        return Err("this name is for anonymous login; see [anonymous] in the configuration".into());
-    }
-    UserName::try_from(name.to_owned())
-        .map_err(|e| format!("the name {name:?} cannot be used: it is {e}").into())
+    name::judge(name).map_err(|e| format!("the name {name:?} cannot be used: {e}").into())
 }
 
 /// Adds an account with this password, and enrols it if that is asked for.
@@ -162,8 +167,6 @@ pub fn create(config: &Config, add: Add, typed: &str) -> Result<(), Failure> {
     let name = judge_name(&add.name)?;
     let mut record = record(&add)?;
     let identity = record.identity()?;
-    // Written down, so that a later change of the directory's owner changes no account.
-    (record.uid, record.gid) = (Some(identity.uid), Some(identity.gid));
     record.password = Some(password::hash(typed.as_bytes())?);
     let root = record.root.clone();
     Store::edit(file, |store| -> Result<(), Failure> {
@@ -184,16 +187,17 @@ pub fn create(config: &Config, add: Add, typed: &str) -> Result<(), Failure> {
 
 /// The record of an account, without its password.
 fn record(add: &Add) -> Result<Record, Failure> {
-    let root = std::fs::canonicalize(&add.root)
-        .map_err(|e| format!("the root {} cannot be used: {e}", add.root.display()))?;
+    let found = settle(&add.root)?;
+    judge_root(&found.path)?;
+    let (uid, gid) = written_identity(add.uid, add.gid, &found)?;
     let rights = add.rights.iter().copied().reduce(Rights::with).map(RightList);
     Ok(Record {
-        root,
+        root: found.path,
         start: add.start.clone(),
         read_only: add.read_only,
         rights,
-        uid: add.uid,
-        gid: add.gid,
+        uid: Some(uid),
+        gid: Some(gid),
         groups: add.groups.clone(),
         upload_rate: add.upload_rate,
         download_rate: add.download_rate,
@@ -204,6 +208,23 @@ fn record(add: &Add) -> Result<Record, Failure> {
         administrator: add.administrator,
         ..Record::default()
     })
+}
+
+/// The uid and gid of a new account, which are always written down: nobody who changes a directory
+/// later changes an account.
+///
+/// # Errors
+/// When they are to be those of the root's owner, and cannot be.
+fn written_identity(
+    uid: Option<u32>,
+    gid: Option<u32>,
+    found: &RootPath,
+) -> Result<(u32, u32), AccountError> {
+    if let (Some(uid), Some(gid)) = (uid, gid) {
+        return Ok((uid, gid));
+    }
+    let owner = owner_to_write(found)?;
+    Ok((uid.unwrap_or(owner.uid), gid.unwrap_or(owner.gid)))
 }
 
 fn passwd(file: &Path, name: &str, from_stdin: bool) -> Result<(), Failure> {
@@ -270,25 +291,33 @@ fn list(file: &Path, json: bool) -> Result<(), Failure> {
 }
 
 /// Takes over what can be taken over and names every line that cannot, which makes it a failure.
-fn import(file: &Path, from: &Path, root: Option<&str>) -> Result<(), Failure> {
+fn import(
+    file: &Path,
+    from: &Path,
+    root: Option<&str>,
+    identity: (Option<u32>, Option<u32>),
+) -> Result<(), Failure> {
     let text = std::fs::read_to_string(from)
         .map_err(|e| format!("{} cannot be read: {e}", from.display()))?;
     let (mut taken_over, mut problems) = (0usize, Vec::new());
     Store::edit(file, |store| -> Result<(), StoreError> {
         for (number, line) in (1usize..).zip(text.lines()) {
             let place = format!("{}:{number}", from.display());
-            match import::read(line, root) {
+            let taken = import::read(line, root)
+                .and_then(|line| line.map(|line| settle_line(line, identity)).transpose());
+            match taken {
                 Ok(None) => {}
-                Err(why) => problems.push(format!("{place}: {why}")),
+                Err(why) => problems.push(format!("{place}: {}", console::escape(&why))),
                 Ok(Some(line)) if store.accounts.contains_key(&line.name) => {
                     problems.push(format!("{place}: {} exists already", line.name));
                 }
-                Ok(Some(line)) if is_anonymous(&line.name) => {
-                    problems.push(format!("{place}: {} is for anonymous login", line.name));
-                }
                 Ok(Some(line)) => {
                     for field in &line.left_out {
-                        problems.push(format!("{place}: {}: left out: {field}", line.name));
+                        problems.push(format!(
+                            "{place}: {}: left out: {}",
+                            line.name,
+                            console::escape(field)
+                        ));
                     }
                     store.accounts.insert(line.name, line.record);
                     taken_over = taken_over.saturating_add(1);
@@ -299,6 +328,38 @@ fn import(file: &Path, from: &Path, root: Option<&str>) -> Result<(), Failure> {
     })?;
     console::say(format_args!("Took over {}.", console::counted(taken_over, "account")));
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n").into()) }
+}
+
+/// A line with its identity written down and a root without links. A root that is not there yet can
+/// be taken over where the identity is known.
+fn settle_line(
+    mut line: import::Line,
+    (uid, gid): (Option<u32>, Option<u32>),
+) -> Result<import::Line, String> {
+    let record = &mut line.record;
+    judge_root(&record.root).map_err(|e| format!("{}: {e}", line.name))?;
+    (record.uid, record.gid) = (record.uid.or(uid), record.gid.or(gid));
+    match settle(&record.root) {
+        Ok(found) => {
+            judge_root(&found.path).map_err(|e| format!("{}: {e}", line.name))?;
+            let (uid, gid) = written_identity(record.uid, record.gid, &found)
+                .map_err(|e| format!("{}: {e}", line.name))?;
+            (record.uid, record.gid) = (Some(uid), Some(gid));
+            record.root = found.path;
+        }
+        Err(AccountError::Root(root, _))
+            if record.uid.is_some() && record.gid.is_some() && !is_there(&root) => {}
+        Err(e) => {
+            let name = &line.name;
+            return Err(format!("{name}: {e}; make it first, or give --uid and --gid"));
+        }
+    }
+    // One line that the next reader would refuse must not spoil the others.
+    flaw(&line.name, &line.record).map_or(Ok(line), Err)
+}
+
+fn is_there(root: &Path) -> bool {
+    !std::fs::symlink_metadata(root).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
 }
 
 fn remove(file: &Path, name: &str) -> Result<(), Failure> {

@@ -17,6 +17,7 @@ pub fn check(findings: &mut Findings<'_>) {
     if auth.backends.contains(&Backend::Pam) {
         pam(findings);
     }
+    derived(findings);
     if let Some(name) = findings.config.i2ftp.as_ref().and_then(|i2ftp| i2ftp.account.as_ref()) {
         let known = Store::load_or_empty(&auth.users_file)
             .is_ok_and(|store| store.accounts.contains_key(name));
@@ -27,6 +28,24 @@ pub fn check(findings: &mut Findings<'_>) {
                 format!("there is no account {name}"),
                 "`bulkhead user list` shows those there are",
             );
+        }
+    }
+}
+
+/// Logins whose identity is the owner of a directory: `[anonymous] root` and `[i2ftp] root`.
+fn derived(findings: &mut Findings<'_>) {
+    let config = findings.config;
+    let anonymous = config
+        .anonymous
+        .as_ref()
+        .map(|anonymous| ("anonymous.root", accounts::anonymous(Some(&anonymous.root)).map(drop)));
+    let i2ftp = config.i2ftp.as_ref().filter(|i2ftp| i2ftp.account.is_none());
+    let i2ftp = i2ftp
+        .and_then(|i2ftp| i2ftp.root.as_deref())
+        .map(|root| ("i2ftp.root", accounts::owner_of(root, accounts::MOVE_I2FTP_ROOT).map(drop)));
+    for (key, found) in [anonymous, i2ftp].into_iter().flatten() {
+        if let Err(e) = found {
+            findings.key(Severity::Error, key, e.to_string(), "nobody can log in there until then");
         }
     }
 }
@@ -56,17 +75,10 @@ fn file(findings: &mut Findings<'_>) {
     };
     for (name, record) in &store.accounts {
         let place = format!("account {name}");
-        if let Err(e) = record.identity() {
+        let usable =
+            record.identity().and_then(|identity| accounts::judge_place(&record.root, &identity));
+        if let Err(e) = usable {
             findings.push(Severity::Error, place, e.to_string(), "it cannot log in until then");
-            continue;
-        }
-        if !record.root.is_dir() {
-            findings.push(
-                Severity::Error,
-                place,
-                format!("its root {} is no directory that can be reached", record.root.display()),
-                "make it for the account's uid; until then it cannot log in",
-            );
         } else if record.password.is_none() {
             findings.push(
                 Severity::Warning,

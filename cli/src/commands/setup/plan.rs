@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use accounts::{owner_of, password::random};
+use accounts::{judge_root, owner_to_write, password::random, settle};
 use config::Config;
 use ipc::account::TlsDemand;
 use nix::unistd::{Uid, User};
@@ -81,11 +81,12 @@ impl Plan {
 
     /// Sees that the account has an owner that is not root, before anything is written.
     fn judge_owner(&self) -> Result<(), Failure> {
+        judge_root(&settle(&self.root).map_or_else(|_| self.root.clone(), |found| found.path))?;
         if self.account.is_none() || self.owner.is_some() {
             return Ok(());
         }
         if self.root.exists() {
-            return Ok(owner_of(&self.root).map(drop)?);
+            return Ok(owner_to_write(&settle(&self.root)?).map(drop)?);
         }
         if nix::unistd::geteuid().is_root() {
             return Err(

@@ -1,6 +1,11 @@
 //! The questions. A flag answers its question; without a terminal the default does.
 
-use accounts::record::TlsWord;
+use accounts::{
+    name::{self, NameError},
+    owner_to_write,
+    record::TlsWord,
+    settle,
+};
 use config::LogLevel;
 use dialoguer::{Confirm, Input, Select};
 
@@ -120,12 +125,11 @@ fn tls(setup: &Setup, ask: &Ask) -> Result<Tls, Failure> {
 }
 
 fn account(setup: &Setup, ask: &Ask, root: &str) -> Result<Option<FirstAccount>, Failure> {
-    let usable = |name: &String| {
-        if accounts::is_anonymous(name) {
-            return Err("that name is for anonymous login");
-        }
-        let name = ipc::bounded::UserName::try_from(name.clone());
-        name.map(drop).map_err(|_| "write a name of 1 to 255 bytes without control characters")
+    let usable = |name: &String| match name::judge(name) {
+        Ok(_) => Ok(()),
+        Err(NameError::Anonymous) => Err("that name is for anonymous login"),
+        Err(_) => Err("write a name of 1 to 255 bytes without slash, first dot and control \
+                characters"),
     };
     let name = match &setup.account {
         Some(name) if name.is_empty() => return Ok(None),
@@ -135,7 +139,9 @@ fn account(setup: &Setup, ask: &Ask, root: &str) -> Result<Option<FirstAccount>,
         Some(owner) => Some(owner.clone()),
         // Only root can give the account another uid, and only where the directory has no owner
         // that could be it.
-        None if !nix::unistd::geteuid().is_root() || accounts::owner_of(root.as_ref()).is_ok() => {
+        None if !nix::unistd::geteuid().is_root()
+            || settle(root.as_ref()).is_ok_and(|found| owner_to_write(&found).is_ok()) =>
+        {
             None
         }
         None => Some(ask.text(
