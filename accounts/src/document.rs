@@ -6,17 +6,27 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use toml_edit::{DocumentMut, Item, Table, TableLike};
 
-use super::store::Store;
+/// The two tables of an account file.
+pub struct Tables<'a, A, F> {
+    /// The accounts by name.
+    pub accounts: &'a BTreeMap<String, A>,
+    /// The second factors by name.
+    pub second_factors: &'a BTreeMap<String, F>,
+}
 
 /// The text of the account file after a change.
 ///
 /// # Errors
 /// When the text before is no TOML, or a table of it is none.
-pub fn changed(text: &str, before: &Store, after: &Store) -> Result<String, String> {
+pub fn changed<A: Serialize, F: Serialize>(
+    text: &str,
+    before: &Tables<'_, A, F>,
+    after: &Tables<'_, A, F>,
+) -> Result<String, String> {
     let mut document: DocumentMut =
         text.parse().map_err(|e: toml_edit::TomlError| e.message().to_owned())?;
-    merge(&mut document, "accounts", &before.accounts, &after.accounts)?;
-    merge(&mut document, "second_factors", &before.second_factors, &after.second_factors)?;
+    merge(&mut document, "accounts", before.accounts, after.accounts)?;
+    merge(&mut document, "second_factors", before.second_factors, after.second_factors)?;
     Ok(document.to_string())
 }
 
@@ -106,7 +116,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::record::Record;
+    use crate::{record::Record, store::Store};
 
     const TEXT: &str = "# Ours.\n\n[accounts.bob] # the second\nroot = \"/srv/b\" # his\nuid = 5\n\
         gid = 5\n\n# Alice of accounting.\n[accounts.alice]\nroot = \"/srv/a\"\nuid = 4\ngid = 4 # see wiki\n\
@@ -120,7 +130,7 @@ mod tests {
         let before = parse(text);
         let mut after = before.clone();
         change(&mut after);
-        let text = changed(text, &before, &after).unwrap();
+        let text = changed(text, &before.tables(), &after.tables()).unwrap();
         assert_eq!(toml::to_string(&parse(&text)).unwrap(), toml::to_string(&after).unwrap());
         text
     }

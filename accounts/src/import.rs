@@ -96,18 +96,24 @@ fn pure_db<'a>(
         Some(Err::<_, String>(e)) => left_out.push(format!("allowed client addresses: {e}")),
         None => {}
     }
-    for (index, what) in [
-        (8, "upload ratio"),
-        (9, "download ratio"),
-        (11, "quota of files"),
-        (12, "quota of bytes"),
-        (13, "allowed local addresses"),
-        (14, "refused local addresses"),
-        (16, "refused client addresses"),
-        (17, "times of day"),
+    if !left_out.is_empty() {
+        record.disabled = true;
+    }
+    // What decided about who may log in, and is not to be had here, keeps him out until somebody has
+    // looked at it.
+    for (index, what, closes) in [
+        (8, "upload ratio", false),
+        (9, "download ratio", false),
+        (11, "quota of files", false),
+        (12, "quota of bytes", false),
+        (13, "allowed local addresses", true),
+        (14, "refused local addresses", true),
+        (16, "refused client addresses", true),
+        (17, "times of day", true),
     ] {
         if let Some(text) = field(index) {
             left_out.push(format!("{what} ({text})"));
+            record.disabled |= closes;
         }
     }
 }
@@ -151,6 +157,7 @@ mod tests {
         assert_eq!((record.max_sessions, record.networks.len()), (Some(4), 1));
         let left = line.left_out.join("; ");
         assert!(left.contains("upload ratio") && left.contains("times of day"), "{left}");
+        assert!(record.disabled, "d7: what decided about who may log in keeps him out");
     }
 
     #[test]

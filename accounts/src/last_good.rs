@@ -9,7 +9,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::store::{Store, StoreError};
+use super::{
+    index::{self, FileState, Index},
+    store::{Store, StoreError},
+};
+
+/// Reads what the account file, which was opened before, says of `name`: its record and second factor,
+/// and somebody's password hash for a name that is unknown. With an index only these are read; without
+/// one it is the whole file, and the next who asks has an index.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_one(
+    users_file: &Path,
+    opened: io::Result<File>,
+    state_directory: &Path,
+    name: &str,
+) -> Result<(Store, Option<String>), StoreError> {
+    if let Some(metadata) = opened.as_ref().ok().and_then(|file| file.metadata().ok()) {
+        Store::judge(users_file, &metadata)?;
+        let index = Index::open(state_directory, FileState::of(&metadata));
+        if let Some(Ok(store)) = index.map(|mut index| index.look_up_or_any(name)) {
+            return Ok((store, None));
+        }
+    }
+    load(users_file, opened, state_directory)
+}
 
 /// Reads the account file, which was opened before, or the last good one in its place; with what an
 /// administrator should know.
@@ -22,9 +47,14 @@ pub fn load(
     state_directory: &Path,
 ) -> Result<(Store, Option<String>), StoreError> {
     let copy = copy_in(state_directory);
+    let metadata = opened.as_ref().ok().and_then(|file| file.metadata().ok());
     match Store::read(users_file, opened) {
         Ok((store, text)) => {
             let kept = keep(&copy, &text);
+            if let Some(metadata) = metadata.filter(FileState::is_settled) {
+                // Without an index the whole file is read again, and the copy's error says why.
+                index::write(state_directory, FileState::of(&metadata), &store).unwrap_or_default();
+            }
             let warning = |e: io::Error| {
                 format!(
                     "{} cannot be written ({e}), so a damaged account file would lock everybody out",
@@ -46,16 +76,26 @@ pub fn load(
     }
 }
 
-/// Brings the last good file up to date after a change of the account file, where there is one.
+/// Brings the index and the last good file, where there is one, up to date after a change of the
+/// account file.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn refresh(users_file: &Path, state_directory: &Path) -> Result<(), StoreError> {
     let copy = copy_in(state_directory);
-    if !copy.exists() || !users_file.exists() {
+    if !state_directory.exists() || !users_file.exists() {
         return Ok(());
     }
-    let (_, text) = Store::read(users_file, File::open(users_file))?;
+    let opened = File::open(users_file);
+    let metadata = opened.as_ref().ok().and_then(|file| file.metadata().ok());
+    let (store, text) = Store::read(users_file, opened)?;
+    if let Some(metadata) = metadata {
+        // Without one the first login reads the whole file.
+        index::write(state_directory, FileState::of(&metadata), &store).unwrap_or_default();
+    }
+    if !copy.exists() {
+        return Ok(());
+    }
     keep(&copy, &text).map_err(|error| StoreError::Write { path: copy, error })
 }
 

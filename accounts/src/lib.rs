@@ -2,6 +2,7 @@
 
 mod document;
 pub mod import;
+pub mod index;
 pub mod last_good;
 pub mod name;
 pub mod password;

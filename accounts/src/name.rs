@@ -56,7 +56,7 @@ pub fn judge(name: &str) -> Result<UserName, NameError> {
 
 /// Whether a character shows nothing, or changes how others are shown: the general categories Cf, Zl
 /// and Zp of Unicode as far as terminals know them.
-pub fn is_invisible(c: char) -> bool {
+fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'

@@ -175,6 +175,20 @@ pub fn forget(state_directory: &Path, name: &str) -> Result<(), SecondFactorErro
     }
 }
 
+/// Remembers the used codes of an account under its new name.
+///
+/// # Errors
+/// When the file is there and cannot be renamed.
+pub fn rename(state_directory: &Path, name: &str, new: &str) -> Result<(), SecondFactorError> {
+    let (path, to) = (memory_path(state_directory, name), memory_path(state_directory, new));
+    match std::fs::rename(&path, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(SecondFactorError::Memory { path, error })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// The file name is a hash, so that no name of an account means anything to the file system.
 fn memory_path(state_directory: &Path, name: &str) -> PathBuf {
     let hash = hex(digest::digest(&digest::SHA256, name.as_bytes()).as_ref());

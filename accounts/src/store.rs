@@ -135,6 +135,11 @@ pub enum StoreError {
 }
 
 impl Store {
+    /// Its two tables, as the document has them.
+    pub(crate) fn tables(&self) -> document::Tables<'_, Record, SecondFactor> {
+        document::Tables { accounts: &self.accounts, second_factors: &self.second_factors }
+    }
+
     /// Reads the account file.
     ///
     /// # Errors
@@ -161,7 +166,17 @@ impl Store {
             error,
         };
         let mut file = opened.map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
+        Self::judge(path, &file.metadata().map_err(unreadable)?)?;
+        let mut text = Zeroizing::new(String::new());
+        file.read_to_string(&mut text).map_err(unreadable)?;
+        Ok((Store::parse(path, &text)?, text))
+    }
+
+    /// That nobody else may read or change the account file.
+    ///
+    /// # Errors
+    /// [`StoreError::Mode`] and [`StoreError::Owner`].
+    pub fn judge(path: &Path, metadata: &std::fs::Metadata) -> Result<(), StoreError> {
         if metadata.mode() & FOR_OTHERS != 0 {
             return Err(StoreError::Mode { path: path.into(), mode: metadata.mode() & 0o7777 });
         }
@@ -169,9 +184,7 @@ impl Store {
         if metadata.uid() != expected && metadata.uid() != 0 {
             return Err(StoreError::Owner { path: path.into(), owner: metadata.uid(), expected });
         }
-        let mut text = Zeroizing::new(String::new());
-        file.read_to_string(&mut text).map_err(unreadable)?;
-        Ok((Store::parse(path, &text)?, text))
+        Ok(())
     }
 
     /// Reads the account file; one that is not there yet is an empty one.
@@ -244,7 +257,7 @@ impl Store {
         for name in store.accounts.keys().filter(|name| !before.accounts.contains_key(*name)) {
             name::judge(name).map_err(|error| StoreError::Name { name: name.clone(), error })?;
         }
-        let text = document::changed(&text, &before, &store).map(Zeroizing::new);
+        let text = document::changed(&text, &before.tables(), &store.tables()).map(Zeroizing::new);
         let text = text.map_err(|e| unwritable(io::Error::other(e)))?;
         // What the next reader would refuse is never written.
         if toml::to_string(&Store::parse(path, &text)?) != toml::to_string(&store) {

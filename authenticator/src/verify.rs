@@ -10,6 +10,7 @@
 use std::{cell::Cell, fs::File, io, net::IpAddr};
 
 use accounts::{
+    index::spread,
     last_good, password,
     record::Record,
     second_factor::{self, DIGITS, Judgement},
@@ -125,7 +126,7 @@ impl Circumstances<'_> {
     fn password(&self, user: &UserName, typed: &Secret) -> Result<Verdict, Verdict> {
         let name = user.as_str();
         let typed = Typed::new(typed.expose());
-        let store = self.store()?;
+        let store = self.store(name)?;
         let denied = self.is_denied(name);
         let record = store.accounts.get(name).filter(|_| self.has(Backend::File));
         let factor = store.second_factors.get(name);
@@ -160,8 +161,8 @@ impl Circumstances<'_> {
     }
 
     fn second_factor(&self, user: &UserName, code: &Secret) -> Result<Verdict, Verdict> {
-        let store = self.store()?;
         let name = user.as_str();
+        let store = self.store(name)?;
         let Some(record) = store.accounts.get(name).filter(|_| self.has(Backend::File)) else {
             return self.pam_second_factor(user, code, &store);
         };
@@ -172,7 +173,7 @@ impl Circumstances<'_> {
     }
 
     fn is_denied(&self, name: &str) -> bool {
-        self.settings.deny_users.iter().any(|denied| denied == name)
+        !self.settings.admits(name)
     }
 
     fn code(&self, name: &str, factor: &SecondFactor, code: &[u8]) -> Result<(), Verdict> {
@@ -231,6 +232,7 @@ impl Circumstances<'_> {
         };
         let password = glued.map_or(typed.whole, |(before, _)| before);
         let admitted = self.pam().log_in(user, password).map_err(pam_verdict)?;
+        let store = &self.with_name_of(store, user, &admitted)?;
         match (self.pam_factor(user, &admitted, store)?, glued) {
             (None, _) => Ok(self.grant(admitted)),
             (Some(_), None) => Ok(Verdict::NeedSecondFactor),
@@ -252,10 +254,28 @@ impl Circumstances<'_> {
             return Err(refused("unknown-user"));
         }
         let admitted = self.pam().admit(user).map_err(pam_verdict)?;
+        let store = &self.with_name_of(store, user, &admitted)?;
         let factor = self.pam_factor(user, &admitted, store)?;
         let (name, factor) = factor.ok_or_else(|| refused("no-second-factor"))?;
         self.code(&name, factor, code.expose())?;
         Ok(self.grant(admitted))
+    }
+
+    /// What the account file says of the typed name and of that of the user database.
+    #[cfg(feature = "pam")]
+    fn with_name_of(
+        &self,
+        store: &Store,
+        user: &UserName,
+        admitted: &super::pam::Admitted,
+    ) -> Result<Store, Verdict> {
+        let mut both = store.clone();
+        if admitted.name() != user {
+            let other = self.store(admitted.name().as_str())?;
+            both.accounts.extend(other.accounts);
+            both.second_factors.extend(other.second_factors);
+        }
+        Ok(both)
     }
 
     /// The second factor of a PAM user, by the name of the user database first. Whoever is known by
@@ -356,12 +376,13 @@ impl Circumstances<'_> {
         self.settings.backends.contains(&backend)
     }
 
-    /// The account file. One that is not there yet is an empty one: with PAM there need be none.
-    fn store(&self) -> Result<Store, Verdict> {
+    /// What the account file says of a name. One that is not there yet is an empty one: with PAM there
+    /// need be none.
+    fn store(&self, name: &str) -> Result<Store, Verdict> {
         let AuthSettings { users_file, state_directory, .. } = self.settings;
         let opened = self.account_file.take().unwrap_or_else(|| File::open(users_file));
         let (store, warning) =
-            last_good::load(users_file, opened, state_directory).map_err(broken)?;
+            last_good::load_one(users_file, opened, state_directory, name).map_err(broken)?;
         if let Some(warning) = warning {
             (self.warn)(warning);
         }
@@ -388,12 +409,9 @@ fn read<'a>(hash: &str, typed: &Typed<'a>) -> Result<Option<Reading<'a>>, Verdic
 fn decoy<'a>(store: &'a Store, name: &str) -> &'a str {
     let hashes: Vec<&str> =
         store.accounts.values().filter_map(|record| record.password.as_deref()).collect();
-    let spread =
-        name.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-    match spread.checked_rem(hashes.len()) {
-        Some(index) => hashes.get(index).copied().unwrap_or(password::DUMMY),
-        None => password::DUMMY,
-    }
+    let index = spread(name).checked_rem(hashes.len() as u64);
+    let hash = index.and_then(|index| hashes.get(usize::try_from(index).ok()?));
+    hash.copied().unwrap_or(password::DUMMY)
 }
 
 #[cfg(test)]
@@ -426,6 +444,7 @@ mod tests {
             state_directory: "/x".into(),
             pam_service: "x".into(),
             allow_groups: Vec::new(),
+            allow_users: Vec::new(),
             deny_users: vec!["denied".into()],
             minimum_uid: 1000,
             valid_shell: false,

@@ -79,6 +79,7 @@ impl Place {
             state_directory: self.path().join("state"),
             pam_service: "bulkhead".into(),
             allow_groups: Vec::new(),
+            allow_users: Vec::new(),
             deny_users: vec!["root".into()],
             minimum_uid: 1000,
             valid_shell: true,

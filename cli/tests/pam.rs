@@ -109,6 +109,7 @@ fn settings() -> AuthSettings {
         state_directory: "/etc/bulkhead-test-state".into(),
         pam_service: "bulkhead".into(),
         allow_groups: Vec::new(),
+        allow_users: Vec::new(),
         deny_users: vec!["root".into()],
         minimum_uid: 1000,
         valid_shell: true,

@@ -16,8 +16,8 @@ use super::{
     error::ConfigError,
     identity,
     model::{
-        Anonymous, AttemptLimits, Config, I2ftp, Identities, Log, LogFormat, LogLevel, Passive,
-        PassiveAddress, Penalties, Tls,
+        Access, Anonymous, AttemptLimits, Config, I2ftp, Identities, Log, LogFormat, LogLevel,
+        Passive, PassiveAddress, Penalties, Tls,
     },
     reader::{Values, full_name},
     schema::KEYS,
@@ -53,6 +53,7 @@ pub(super) fn config(file: &Path, values: &Values, errors: &mut Vec<ConfigError>
         anonymous: b.anonymous(),
         tls: b.tls(),
         i2ftp: b.i2ftp(),
+        access: b.access(),
         penalties: b.penalties(),
         log: b.log(),
         landlock: match b.text("sandbox", "landlock").as_str() {
@@ -139,6 +140,7 @@ impl Builder<'_> {
             state_directory: self.path("", "state_directory").unwrap_or_default(),
             pam_service: self.text("auth", "pam_service"),
             allow_groups: self.texts("auth", "allow_groups"),
+            allow_users: self.texts("auth", "allow_users"),
             deny_users: self.texts("auth", "deny_users"),
             minimum_uid: self.small("auth", "minimum_uid"),
             valid_shell: self.flag("auth", "valid_shell"),
@@ -246,6 +248,14 @@ impl Builder<'_> {
             allow_pctl: self.flag("i2ftp", "allow_pctl"),
         };
         self.flag("i2ftp", "enabled").then_some(settings)
+    }
+
+    fn access(&mut self) -> Access {
+        let networks = |name| match self.value("access", name) {
+            Some(Value::Networks(all)) => all,
+            _ => Vec::new(),
+        };
+        Access { networks: networks("networks"), deny_networks: networks("deny_networks") }
     }
 
     fn penalties(&mut self) -> Penalties {

@@ -17,4 +17,4 @@ mod tests;
 
 pub use control_socket::control_socket;
 pub use error::{ConfigError, ConfigErrors};
-pub use model::{Config, I2ftp, LogFormat, LogLevel, PassiveAddress, Penalties, Tls};
+pub use model::{Access, Config, I2ftp, LogFormat, LogLevel, PassiveAddress, Penalties, Tls};

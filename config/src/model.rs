@@ -73,6 +73,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// I2FTP, if it is enabled.
     pub i2ftp: Option<I2ftp>,
+    /// Which clients may connect.
+    pub access: Access,
     /// Penalties.
     pub penalties: Penalties,
     /// The log.
@@ -174,6 +176,23 @@ pub struct I2ftp {
     pub max_unauthenticated_per_ip: u64,
     /// Whether PCTL is answered.
     pub allow_pctl: bool,
+}
+
+/// `[access]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Access {
+    /// Blocks whose clients alone may connect; empty: all.
+    pub networks: Vec<Network>,
+    /// Blocks whose clients may not.
+    pub deny_networks: Vec<Network>,
+}
+
+impl Access {
+    /// Whether a client of this address may connect. What is denied is denied, wherever else it is.
+    pub fn admits(&self, client: IpAddr) -> bool {
+        let is_in = |list: &[Network]| list.iter().any(|network| network.contains(client));
+        !is_in(&self.deny_networks) && (self.networks.is_empty() || is_in(&self.networks))
+    }
 }
 
 /// `[penalties]`

@@ -134,6 +134,7 @@ pub const KEYS: &[Key] = &[
     key("auth", "users_file", Path, "\"/etc/bulkhead/users.toml\"", "The account file, managed by `bulkhead user`.", "\"/etc/bulkhead/users.toml\""),
     key("auth", "pam_service", Text, "\"bulkhead\"", "Name of the PAM service (a file in /etc/pam.d).", "\"bulkhead\""),
     key("auth", "allow_groups", Texts, "[]", "PAM: groups whose members may log in; empty: everybody.", "[\"ftpusers\"]"),
+    key("auth", "allow_users", Texts, "[]", "Names that alone may log in, whichever backend knows them; empty: everybody. `deny_users` counts first. Anonymous login is no such name.", "[\"alice\", \"bob\"]"),
     key("auth", "deny_users", Texts, "[\"root\"]", "Names that may not log in, whichever backend knows them.", "[\"root\", \"backup\"]"),
     key("auth", "minimum_uid", UpTo(u32::MAX as u64), "1000", "PAM: the smallest uid that may log in. uid 0 never may.", "500"),
     key("auth", "valid_shell", Flag, "true", "PAM: whether the shell must be listed in /etc/shells.", "false"),
@@ -179,6 +180,9 @@ pub const KEYS: &[Key] = &[
     key("limits", "listing_entries", Count, "1000000", "Most entries of one listing; beyond, it ends with an error, never silently. 0 = no limit.", "10000"),
     key("limits", "file_size", Bytes, "0", "Largest file an upload may make, in bytes; 0 = no limit.", "10737418240"),
     key("limits", "ready_gates", UpTo(1000), "4", "Sandboxed processes kept ready for the next clients.", "16"),
+
+    key("access", "networks", Networks, "[]", "Address blocks whose clients alone may connect, for every service; empty: all. Others get 421, and no process is spent on them. For the blocks of one account see its `networks`.", "[\"10.0.0.0/8\", \"2001:db8::/32\"]"),
+    key("access", "deny_networks", Networks, "[]", "Address blocks whose clients may not connect, even if `networks` names them.", "[\"192.0.2.0/24\"]"),
 
     key("penalties", "enabled", Flag, "true", "Whether address blocks that misbehave are refused for a while.", "false"),
     key("penalties", "failed_login", Seconds, "5", "Seconds of penalty for a failed login.", "10"),

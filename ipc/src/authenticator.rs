@@ -37,6 +37,8 @@ pub struct AuthSettings {
     /// PAM: groups that may log in; empty: all.
     #[serde(deserialize_with = "bounded::list::<4096, _, _>")]
     pub allow_groups: Vec<String>,
+    /// Users that alone may log in, of whichever backend; empty: all.
+    pub allow_users: Vec<String>,
     /// Users that may not log in.
     #[serde(deserialize_with = "bounded::list::<4096, _, _>")]
     pub deny_users: Vec<String>,
@@ -48,6 +50,14 @@ pub struct AuthSettings {
     pub pam_session: bool,
     /// PAM: what its users may do beneath their home directories.
     pub pam_rights: Rights,
+}
+
+impl AuthSettings {
+    /// Whether somebody of this name may log in at all, whatever his password.
+    pub fn admits(&self, name: &str) -> bool {
+        let is_in = |list: &[String]| list.iter().any(|one| one == name);
+        !is_in(&self.deny_users) && (self.allow_users.is_empty() || is_in(&self.allow_users))
+    }
 }
 
 /// Supervisor → authenticator.

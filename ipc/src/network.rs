@@ -18,6 +18,11 @@ impl Network {
         Network { address: mask(address, prefix), prefix }
     }
 
+    /// The first address of the block.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// Whether the address lies in the block.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

@@ -207,9 +207,12 @@ fn admit(server: &Rc<Server>, control: OwnedFd, peer: SocketAddr, service: Servi
     let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let config = server.config();
     server.counters.connection();
-    let refusal = match server.penalty(address.ip()) {
-        Judgement::Refused(_) => Some(("penalty", "421 Too many failures from your address.\r\n")),
-        Judgement::Welcome => None,
+    let refusal = match (config.access.admits(address.ip()), server.penalty(address.ip())) {
+        (false, _) => Some(("network", "421 Not from your address.\r\n")),
+        (true, Judgement::Refused(_)) => {
+            Some(("penalty", "421 Too many failures from your address.\r\n"))
+        }
+        (true, Judgement::Welcome) => None,
     };
     let place = match refusal {
         Some(refusal) => Err(refusal),

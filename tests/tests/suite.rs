@@ -24,6 +24,7 @@ mod live_processes;
 mod log;
 mod names;
 mod operator_commands;
+mod peers;
 mod penalties;
 mod policy_commands;
 mod redundancy;
@@ -38,6 +39,7 @@ mod transcripts;
 mod transfers;
 mod trying;
 mod unit;
+mod user_commands;
 
 use bulkhead_tests::{environment, hostile_worker, other_host};
 use libtest_mimic::Arguments;
@@ -79,6 +81,7 @@ fn main() {
         log::tests(),
         operator_commands::tests(),
         names::tests(),
+        peers::tests(),
         penalties::tests(),
         policy_commands::tests(),
         redundancy::tests(),
@@ -93,6 +96,7 @@ fn main() {
         transfers::tests(),
         trying::tests(),
         unit::tests(),
+        user_commands::tests(),
     ];
     libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit();
 }

@@ -189,8 +189,22 @@ pub fn is_installed(program: &str) -> bool {
     env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
-/// The other servers, and those of their packages that ship a configuration.
-const PEERS: [&str; 3] = ["vsftpd", "proftpd-core", "pure-ftpd-common"];
+/// The other servers: those of their packages that ship a configuration,
+/// with what they need to run and the reference of ProFTPD's directives.
+const PEERS: [&str; 12] = [
+    "vsftpd",
+    "proftpd-core",
+    "proftpd-doc",
+    "proftpd-mod-crypto",
+    "pure-ftpd",
+    "pure-ftpd-common",
+    "libwrap0",
+    "libhiredis0.14",
+    "libmemcached11",
+    "libmemcachedutil2",
+    "libhashkit2",
+    "libpcre2-posix3",
+];
 
 /// The packages of the other servers, unpacked and not installed: their configurations are what
 /// `bulkhead import` is tried on. Nothing where they cannot be fetched, which root may do.
@@ -198,7 +212,7 @@ const PEERS: [&str; 3] = ["vsftpd", "proftpd-core", "pure-ftpd-common"];
 /// # Errors
 /// When the directory for them cannot be made.
 pub fn peer_packages() -> Done<Option<PathBuf>> {
-    let directory = target().join("peer-packages");
+    let directory = target().join("peers");
     let complete = directory.join("complete");
     if complete.exists() {
         return Ok(Some(directory));

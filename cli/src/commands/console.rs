@@ -32,14 +32,7 @@ pub fn counted<N: TryInto<u64>>(number: N, what: &str) -> String {
 
 /// A text of a file with what a terminal would obey, or not show, written out.
 pub fn escape(text: &str) -> String {
-    let hidden = |c: char| c.is_control() || accounts::name::is_invisible(c);
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match hidden(c) {
-            true => out.extend(c.escape_unicode()),
-            false => out.push(c),
-        }
-        out
-    })
+    ipc::printable::printable(text)
 }
 
 /// Prints an error with its causes, each once.

@@ -116,9 +116,9 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Try(options) => try_serve::run(&options),
         Command::Certificate(options) => certificate::run(config, &options),
         Command::Serve(options) => serve::run(load(config)?, options),
-        Command::Setup(command) => setup::run(config, &command).map(done),
+        Command::Setup(command) => setup::run(config, &command),
         Command::Check(command) => check::run(config, &command),
-        Command::User(command) => user::run(load(config)?, command).map(done),
+        Command::User(command) => user::run(&load(config)?, command).map(done),
         Command::Status(output) => Ok(operator::status(config, &output)?),
         Command::Sessions(output) => Ok(operator::sessions(config, &output)?),
         Command::Kick(kick) => Ok(operator::kick(config, &kick)?),
@@ -126,7 +126,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Drain(reach) => Ok(operator::drain(config, &reach)?),
         Command::Penalties(command) => Ok(operator::penalties(config, &command)?),
         Command::Policy(command) => policy::run(config, command),
-        Command::Import(command) => import::run(&command).map(done),
+        Command::Import(command) => import::run(&command),
         Command::Unit(options) => unit::run(&load(config)?, &options).map(done),
         #[cfg(feature = "document")]
         Command::Document { directory } => {

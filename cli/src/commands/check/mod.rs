@@ -5,6 +5,7 @@ mod accounts;
 mod files;
 mod keys;
 mod network;
+mod why;
 
 use std::{fmt, path::Path, process::ExitCode};
 
@@ -24,6 +25,8 @@ pub struct Check {
     /// Print every key there is, with its default and meaning, and check nothing.
     #[arg(long)]
     keys: bool,
+    #[command(flatten)]
+    question: why::Question,
 }
 
 /// How bad a finding is.
@@ -104,6 +107,9 @@ pub fn run(path: &Path, check: &Check) -> Result<ExitCode, Failure> {
     if check.keys {
         keys::print();
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(name) = &check.question.account {
+        return why::answer(&Config::load(path)?, name, &check.question);
     }
     let (findings, code) = match Config::load(path) {
         Ok(config) => {

@@ -1,10 +1,17 @@
-//! `bulkhead import`: translates the configuration of another server, and names every line that it
-//! cannot.
+//! `bulkhead import`: translates the configuration of another server.
+//!
+//! One rule: what is not understood closes access. Each line of the old file is accounted for exactly
+//! once: it is translated, or stands under one of three headings. As long as anything stands under
+//! OPENS ACCESS, the translation refuses every client and the exit code is 3, until somebody has read
+//! it and gives `--accept-wider-access`.
 
+mod directive;
 mod i2ftp_json;
+mod input;
 mod mini_ftpd;
 mod proftpd;
 mod pure_ftpd;
+mod translation;
 mod vsftpd;
 
 #[cfg(test)]
@@ -15,12 +22,18 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use clap::{Args, ValueEnum};
 
+use self::translation::Translation;
 use super::{Failure, console};
-use config::{Config, schema};
+
+/// Exit code of a file that is none of the server that was named.
+const EXIT_OTHER_FILE: u8 = 2;
+/// Exit code of a translation that would let somebody do what the old server refused.
+const EXIT_OPENS_ACCESS: u8 = 3;
 
 /// Translates the configuration of another server.
 #[derive(Args)]
@@ -33,69 +46,112 @@ pub struct Import {
     /// Where to write the translation; printed when left out. Never overwrites.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Translate although what stands under OPENS ACCESS will not be refused here.
+    #[arg(long)]
+    accept_wider_access: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+/// A server whose configuration can be translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// vsftpd.conf(5).
     Vsftpd,
+    /// proftpd.conf.
     Proftpd,
+    /// Pure-FTPd's file, or its directory of settings.
     PureFtpd,
+    /// The small server this project grew from.
     #[value(alias = "mini-ftp")]
     MiniFtpd,
+    /// The Python I2FTP server.
     I2ftp,
+}
+
+impl Format {
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// Why a file is not translated.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It cannot be read.
+    #[error("{file} cannot be read: {why}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// Why.
+        why: String,
+    },
+    /// It is no configuration of that server.
+    #[error("{file}: this is not a {format} file: {why}")]
+    OtherFile {
+        /// The file.
+        file: String,
+        /// The server that was named.
+        format: String,
+        /// How it can be told.
+        why: String,
+    },
+    /// It is a template of a configuration.
+    #[error("{file}:{line}: this is a template ({found}); render it first, and import the result")]
+    Template {
+        /// The file.
+        file: String,
+        /// The line.
+        line: usize,
+        /// What a template engine would replace.
+        found: String,
+    },
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// When the file cannot be read, or the translation cannot be written.
-pub fn run(import: &Import) -> Result<(), Failure> {
-    let text = read(&import.file)?;
-    let translation = translate(import.format, &text)?;
-    let name = import.format.to_possible_value().map_or_else(String::new, |v| v.get_name().into());
-    let (toml, problems) = translation.finish(&name, &import.file);
+/// When the translation cannot be written.
+pub fn run(import: &Import) -> Result<ExitCode, Failure> {
+    let translation = match translate(import.format, &import.file) {
+        Ok(translation) => translation,
+        Err(error @ ImportError::Unreadable { .. }) => return Err(error.into()),
+        Err(error) => {
+            console::complain(&error);
+            return Ok(ExitCode::from(EXIT_OTHER_FILE));
+        }
+    };
+    let opens = translation.opens_access();
+    let refuses = opens && !import.accept_wider_access;
+    let toml = translation.toml(&import.format.name(), &import.file, refuses);
     match &import.output {
         None => console::say(&toml),
+        Some(path) if refuses => console::warn(format_args!(
+            "{} was not written: read OPENS ACCESS below first.",
+            path.display()
+        )),
         Some(path) => {
             write_new(path, &toml)?;
             console::say(format_args!("Wrote {}.", path.display()));
         }
     }
-    for problem in problems {
-        console::warn(problem);
+    for line in translation.report(refuses) {
+        console::warn(line);
     }
-    Ok(())
+    for problem in translation::still_to_do(&toml) {
+        console::warn(format_args!("still to do: {problem}"));
+    }
+    Ok(if refuses { ExitCode::from(EXIT_OPENS_ACCESS) } else { ExitCode::SUCCESS })
 }
 
-fn translate(format: Format, text: &str) -> Result<Translation, Failure> {
-    let mut translation = Translation::default();
+/// Translates a file of the host.
+fn translate(format: Format, file: &Path) -> Result<Translation, ImportError> {
+    let input = input::Input::read(format, file, pure_ftpd::is_setting)?;
     match format {
-        Format::Vsftpd => vsftpd::translate(text, &mut translation),
-        Format::Proftpd => proftpd::translate(text, &mut translation),
-        Format::PureFtpd => pure_ftpd::translate(text, &mut translation),
-        Format::MiniFtpd => mini_ftpd::translate(text, &mut translation),
-        Format::I2ftp => i2ftp_json::translate(text, &mut translation)?,
+        Format::Vsftpd => vsftpd::translate(&input),
+        Format::Proftpd => proftpd::translate(&input),
+        Format::PureFtpd => pure_ftpd::translate(&input),
+        Format::MiniFtpd => mini_ftpd::translate(&input),
+        Format::I2ftp => i2ftp_json::translate(&input),
     }
-    Ok(translation)
-}
-
-/// The text of a file, or of a directory whose files are named for their one setting.
-fn read(path: &Path) -> Result<String, Failure> {
-    let unreadable = |e: std::io::Error| format!("{} cannot be read: {e}", path.display());
-    if !path.is_dir() {
-        // Configurations of that age may be in Latin-1; what is no UTF-8 is in comments or shown.
-        return Ok(String::from_utf8_lossy(&std::fs::read(path).map_err(unreadable)?).into_owned());
-    }
-    let mut names: Vec<PathBuf> =
-        std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-    names.sort();
-    let mut text = String::new();
-    for name in names.iter().filter(|name| name.is_file()) {
-        let value = std::fs::read(name).map_err(unreadable)?;
-        let key = name.file_name().unwrap_or_default().to_string_lossy();
-        text.push_str(&format!("{key} {}\n", String::from_utf8_lossy(&value).trim()));
-    }
-    Ok(text)
 }
 
 /// Writes a file that must not be there yet; it may hold a key.
@@ -111,115 +167,4 @@ pub fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|e| format!("{} cannot be written: {e}", path.display()))?;
     file.write_all(text.as_bytes())?;
     Ok(file.sync_all()?)
-}
-
-/// What has been translated so far.
-#[derive(Default)]
-pub(super) struct Translation {
-    /// Table, key and TOML value; a later one replaces an earlier one.
-    keys: Vec<(&'static str, &'static str, String)>,
-    /// Line and what was left out.
-    left_out: Vec<(usize, String)>,
-}
-
-impl Translation {
-    /// Sets a key to a TOML value.
-    fn set(&mut self, table: &'static str, name: &'static str, value: impl ToString) {
-        self.keys.retain(|(t, n, _)| (*t, *n) != (table, name));
-        self.keys.push((table, name, value.to_string()));
-    }
-
-    /// Sets a key to a text.
-    fn text(&mut self, table: &'static str, name: &'static str, text: &str) {
-        self.set(table, name, toml::Value::String(text.to_owned()));
-    }
-
-    /// Sets a key to a list of texts.
-    fn texts(&mut self, table: &'static str, name: &'static str, texts: &[&str]) {
-        let list = texts.iter().map(|text| toml::Value::String((*text).to_owned())).collect();
-        self.set(table, name, toml::Value::Array(list));
-    }
-
-    /// Sets a key to a whole number, or leaves the line out.
-    fn number(&mut self, line: usize, table: &'static str, name: &'static str, text: &str) {
-        match text.parse::<u64>() {
-            Ok(number) => self.set(table, name, number),
-            Err(_) => self.leave(line, format!("\"{text}\" is not a whole number")),
-        }
-    }
-
-    /// Leaves a line out and says why.
-    fn leave(&mut self, line: usize, why: impl Into<String>) {
-        self.left_out.push((line, why.into()));
-    }
-
-    fn has(&self, table: &str, name: &str) -> bool {
-        self.keys.iter().any(|(t, n, _)| (*t, *n) == (table, name))
-    }
-
-    /// The translation as TOML, and what its reader should know.
-    fn finish(mut self, format: &str, file: &Path) -> (String, Vec<String>) {
-        self.left_out.sort();
-        let file = file.display();
-        let mut toml = format!("# Translated from {file} ({format}) by `bulkhead import`.\n\n");
-        let mut tables = vec![""];
-        tables.extend(schema::tables());
-        for table in tables {
-            let keys: Vec<_> = schema::KEYS
-                .iter()
-                .filter(|key| key.table == table)
-                .filter_map(|key| self.keys.iter().find(|k| (k.0, k.1) == (table, key.name)))
-                .collect();
-            if keys.is_empty() {
-                continue;
-            }
-            if !table.is_empty() {
-                toml.push_str(&format!("\n[{table}]\n"));
-            }
-            for (_, name, value) in keys {
-                toml.push_str(&format!("{name} = {value}\n"));
-            }
-        }
-        let mut problems: Vec<String> = self
-            .left_out
-            .iter()
-            .map(|(line, why)| format!("{file}:{line}: left out: {why}"))
-            .collect();
-        if !self.left_out.is_empty() {
-            toml.push_str("\n# Left out:\n");
-        }
-        for (line, why) in &self.left_out {
-            toml.push_str(&format!("#   line {line}: {why}\n"));
-        }
-        if let Err(errors) = Config::parse(Path::new("the translation"), &toml) {
-            problems
-                .extend(errors.iter().map(|e| format!("still to do: {}; {}", e.what, e.remedy)));
-        }
-        (toml, problems)
-    }
-}
-
-/// `yes`, `on`, `true`, `1`, and their opposites.
-fn flag(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "yes" | "on" | "true" | "1" => Some(true),
-        "no" | "off" | "false" | "0" => Some(false),
-        _ => None,
-    }
-}
-
-/// The lines of a configuration with their numbers, without comments and empty ones.
-fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    (1usize..)
-        .zip(text.lines())
-        .map(|(number, line)| (number, line.trim()))
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-}
-
-/// An octal umask as a TOML text.
-fn umask(line: usize, text: &str, into: &mut Translation) {
-    match u32::from_str_radix(text, 8) {
-        Ok(mask) if mask <= 0o777 => into.text("", "local_umask", &format!("{mask:03o}")),
-        Ok(_) | Err(_) => into.leave(line, format!("umask {text} is not octal")),
-    }
 }

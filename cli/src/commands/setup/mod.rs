@@ -5,7 +5,7 @@
 mod plan;
 mod questions;
 
-use std::{io::IsTerminal, path::Path};
+use std::{io::IsTerminal, path::Path, process::ExitCode};
 
 use accounts::record::TlsWord;
 use clap::{
@@ -16,7 +16,7 @@ use config::{Config, I2ftp, LogLevel};
 use ipc::account::TlsDemand;
 
 use self::plan::Plan;
-use super::{Failure, console, unit, user};
+use super::{Failure, check::Severity, console, unit, user};
 
 /// Write the configuration, the first account and a certificate.
 #[derive(Args)]
@@ -118,13 +118,15 @@ struct FirstAccount {
 /// Runs the command.
 ///
 /// # Errors
-/// What cannot be written, and what to do instead. Up to the confirmation nothing is.
-pub fn run(file: &Path, setup: &Setup) -> Result<(), Failure> {
+/// What cannot be written, and what to do instead; then nothing is. The exit code is 1 when
+/// everything is written and the server still could not start.
+pub fn run(file: &Path, setup: &Setup) -> Result<ExitCode, Failure> {
     let file = std::path::absolute(file)?;
     let asks = !setup.yes && std::io::stdin().is_terminal();
     let overwrite = may_replace(&file, setup, asks)?;
     let answers = questions::answer(setup, asks)?;
     let plan = Plan::make(&file, &answers)?;
+    plan.judge_account()?;
     console::say(format_args!("\nThis will be written:\n\n{plan}"));
     if asks && !questions::confirm("Write it?", true)? {
         return Err("nothing was written".into());
@@ -133,14 +135,19 @@ pub fn run(file: &Path, setup: &Setup) -> Result<(), Failure> {
         Some(_) => Some(console::new_password(setup.password_stdin)?),
         None => None,
     };
-    plan.write(overwrite)?;
+    let made = plan.write(overwrite)?;
     let config = Config::load(&file)?;
     if let (Some(account), Some(password)) = (&answers.account, password) {
         let add = plan.first_account(account);
         user::create(&config, add, &password)?;
     }
+    made.keep();
     finish(&file, &config, &answers);
-    Ok(())
+    let failed = |finding: &super::check::Finding| finding.severity == Severity::Error;
+    if super::check::findings(&config).iter().any(failed) {
+        return Ok(super::EXIT_FAILURE.into());
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Whether a configuration that is there may be replaced; an error when it is there and may not.

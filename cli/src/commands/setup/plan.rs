@@ -3,14 +3,15 @@
 use std::{
     fmt, fs,
     io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use accounts::{judge_root, owner_to_write, password::random, settle};
+use accounts::{judge_root, owner_to_write, password::random, settle, store::Store};
 use config::Config;
 use ipc::account::TlsDemand;
 use nix::unistd::{Uid, User};
+use rustix::fs::OFlags;
 
 use super::{Answers, Failure, FirstAccount, Tls};
 use crate::{
@@ -82,6 +83,9 @@ impl Plan {
     /// Sees that the account has an owner that is not root, before anything is written.
     fn judge_owner(&self) -> Result<(), Failure> {
         judge_root(&settle(&self.root).map_or_else(|_| self.root.clone(), |found| found.path))?;
+        if self.root.exists() && !self.root.is_dir() {
+            return Err(format!("{} is there and no directory", self.root.display()).into());
+        }
         if self.account.is_none() || self.owner.is_some() {
             return Ok(());
         }
@@ -97,39 +101,36 @@ impl Plan {
     }
 
     /// Writes everything but the account. The configuration comes last: without it nothing that
-    /// went before has an effect.
+    /// went before has an effect. What is made is gone again unless the caller keeps it.
     ///
     /// # Errors
-    /// What cannot be written.
-    pub fn write(&self, overwrite: bool) -> Result<(), Failure> {
+    /// What cannot be written; then nothing is.
+    pub fn write(&self, overwrite: bool) -> Result<Made, Failure> {
         let failed = |path: &Path, e: std::io::Error| {
-            format!("{} cannot be made: {e}; what was made before is left as it is", path.display())
+            format!("{} cannot be made: {e}; nothing was written", path.display())
         };
+        let mut made = Made::default();
         if !self.root.exists() {
-            fs::create_dir_all(&self.root).map_err(|e| failed(&self.root, e))?;
+            made.directory(&self.root, 0o755).map_err(|e| failed(&self.root, e))?;
             if let Some((uid, gid)) = self.owner {
-                chown(&self.root, Some(uid), Some(gid)).map_err(|e| failed(&self.root, e))?;
+                give(&self.root, uid, gid).map_err(|e| failed(&self.root, e))?;
             }
         }
         let directory = self.file.parent().unwrap_or(Path::new("/"));
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(directory)
-            .map_err(|e| failed(directory, e))?;
+        made.directory(directory, 0o755).map_err(|e| failed(directory, e))?;
         if let Some((directory, names)) = &self.certificate {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(directory)
-                .map_err(|e| failed(directory, e))?;
+            made.directory(directory, 0o700).map_err(|e| failed(directory, e))?;
+            let there = ["certificate.pem", "private_key.pem"].map(|name| directory.join(name));
+            for file in there.iter().filter(|file| file.exists()) {
+                made.aside(file).map_err(|e| failed(file, e))?;
+            }
+            made.files.extend(there);
             certificate::create(directory, names)?;
         }
         if overwrite && self.file.exists() {
-            let mut kept = self.file.clone().into_os_string();
-            kept.push(".old");
-            fs::rename(&self.file, &kept).map_err(|e| failed(Path::new(&kept), e))?;
+            made.aside(&self.file).map_err(|e| failed(&self.file, e))?;
         }
+        made.files.push(self.file.clone());
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -137,19 +138,110 @@ impl Plan {
             .open(&self.file)
             .map_err(|e| failed(&self.file, e))?;
         file.write_all(self.text.as_bytes())?;
-        Ok(file.sync_all()?)
+        file.sync_all()?;
+        Ok(made)
+    }
+
+    /// That there is no account of the first one's name yet, in the account file that the new
+    /// configuration names.
+    ///
+    /// # Errors
+    /// When there is one, or the file cannot be read.
+    pub fn judge_account(&self) -> Result<(), Failure> {
+        let Some(name) = &self.account else { return Ok(()) };
+        let config = Config::parse(&self.file, &self.text)?;
+        let users = &config.auth.users_file;
+        if Store::load_or_empty(users)?.accounts.contains_key(name) {
+            return Err(format!(
+                "{} has an account {name} already; give --account with another name, or with none",
+                users.display()
+            )
+            .into());
+        }
+        Ok(())
     }
 
     /// The first account, as `bulkhead user add` would make it.
     pub fn first_account(&self, account: &FirstAccount) -> Add {
         let mut add = Add::new(account.name.clone(), self.root.clone());
-        add.uid = self.owner.map(|(uid, _)| uid);
-        add.gid = self.owner.map(|(_, gid)| gid);
-        add.read_only = self.read_only;
+        add.fields.uid = self.owner.map(|(uid, _)| uid);
+        add.fields.gid = self.owner.map(|(_, gid)| gid);
+        add.fields.read_only = Some(self.read_only);
         add.totp = account.totp;
         add
     }
 }
+
+/// What was made so far: it is taken away again when this is dropped, unless it is kept.
+#[derive(Debug, Default)]
+pub struct Made {
+    directories: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+    /// Files that were there, and their names meanwhile.
+    aside: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Made {
+    /// Makes a directory and those above it that are not there.
+    fn directory(&mut self, directory: &Path, mode: u32) -> std::io::Result<()> {
+        let missing: Vec<PathBuf> = directory
+            .ancestors()
+            .take_while(|ancestor| !ancestor.exists())
+            .map(Path::to_owned)
+            .collect();
+        for directory in missing.into_iter().rev() {
+            fs::DirBuilder::new().mode(mode).create(&directory)?;
+            self.directories.push(directory);
+        }
+        Ok(())
+    }
+
+    /// Renames a file that is there to a name with `.old` behind it.
+    fn aside(&mut self, file: &Path) -> std::io::Result<()> {
+        let mut kept = file.as_os_str().to_owned();
+        kept.push(".old");
+        fs::rename(file, &kept)?;
+        self.aside.push((file.to_owned(), kept.into()));
+        Ok(())
+    }
+
+    /// Leaves everything as it is.
+    pub fn keep(mut self) {
+        self.directories.clear();
+        self.files.clear();
+        self.aside.clear();
+    }
+}
+
+impl Drop for Made {
+    /// What cannot be taken away stays; there is nobody to tell but whoever looks.
+    fn drop(&mut self) {
+        for file in &self.files {
+            fs::remove_file(file).unwrap_or_default();
+        }
+        for (file, kept) in self.aside.iter().rev() {
+            fs::rename(kept, file).unwrap_or_default();
+        }
+        for directory in self.directories.iter().rev() {
+            fs::remove_dir(directory).unwrap_or_default();
+        }
+    }
+}
+
+/// Gives a directory that was just made to somebody: the directory itself, whatever its path leads to
+/// by then.
+fn give(directory: &Path, uid: u32, gid: u32) -> std::io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(directory, flags, rustix::fs::Mode::empty())?;
+    Ok(rustix::fs::fchown(
+        &opened,
+        Some(rustix::fs::Uid::from_raw(uid)),
+        Some(rustix::fs::Gid::from_raw(gid)),
+    )?)
+}
+
+/// The uid of nobody, the same on every Linux.
+const NOBODY: u32 = 65_534;
 
 /// Uid and gid of a system user, by name or uid.
 ///
@@ -168,6 +260,13 @@ pub fn identity(owner: &str) -> Result<(u32, u32), Failure> {
             (user.uid.as_raw(), user.gid.as_raw())
         }
     };
+    if identity.0 == NOBODY {
+        return Err(format!(
+            "{owner} is whom daemons without a user of their own run as: they would reach the files; \
+             make a user (useradd --system bulkhead-files) and name that one"
+        )
+        .into());
+    }
     if identity.0 == 0 || identity.1 == 0 {
         return Err(format!("{owner} has uid or gid 0, which no account may have").into());
     }

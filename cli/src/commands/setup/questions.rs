@@ -147,8 +147,13 @@ fn account(setup: &Setup, ask: &Ask, root: &str) -> Result<Option<FirstAccount>,
         None => Some(ask.text(
             "System user whose files they are (never root)",
             None,
-            "nobody",
-            |owner| super::plan::identity(owner).map(drop).map_err(|_| "there is no such user"),
+            "bulkhead-files",
+            |owner| {
+                super::plan::identity(owner).map(drop).map_err(|_| {
+                    "there is no such user, or it is root or nobody (useradd --system NAME \
+                     makes one)"
+                })
+            },
         )?),
     };
     let totp = ask.flag("Demand a one-time code of it", setup.totp, false)?;
