@@ -23,6 +23,7 @@ pub fn tests() -> Vec<Trial> {
         test("limits::an_idle_client_is_told_and_closed", idle),
         test("limits::a_client_that_does_not_log_in_is_told_and_closed", login_time),
         test("limits::an_active_connection_that_does_not_come_up_is_given_up", connecting),
+        test("limits::b13_max_attempts_above_five_acts", login_failures),
         test("limits::a_limit_on_file_size_is_kept", file_size),
         test("limits::a_listing_is_never_cut_silently", listing_entries),
         test("limits::g1_work_is_never_held_back_by_the_limit_on_commands", work_is_free),
@@ -82,6 +83,24 @@ fn download_rate() {
     server.account("alice").put("file", &vec![b'x'; 2_000_000]);
     control.command("TYPE A", 200);
     download_within(&mut control, 2_000_000, 1_000_000);
+}
+
+fn login_failures() {
+    let server = Server::new()
+        .with("auth.max_attempts", "7")
+        .with("auth.failure_delay", "0")
+        .with("penalties.enabled", "false")
+        .with_account("alice", &[])
+        .run();
+    let mut control = ControlConnection::connect(server.address());
+    control.expect(220);
+    for _ in 1..7 {
+        control.command("USER alice", 331);
+        control.command("PASS wrong", 530);
+    }
+    control.command("USER alice", 331);
+    let last = control.command("PASS wrong", 421);
+    assert!(last.text().contains("Too many failed logins"), "{last:?}");
 }
 
 fn upload_rate() {

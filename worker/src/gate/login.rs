@@ -13,9 +13,6 @@ use ipc::{
 use super::serve::{Flow, Gate};
 use crate::{Fatal, ftp::reply::Reply};
 
-/// So many failed logins, and the connection is closed.
-pub(super) const MAX_FAILURES: u32 = 5;
-
 /// How far a login has come.
 #[derive(Debug)]
 pub(super) enum LoginStep {

@@ -10,7 +10,7 @@ use policy::LockedDown;
 
 use super::{
     SupervisorChannel,
-    login::{LoginStep, MAX_FAILURES},
+    login::LoginStep,
     secure::become_relay,
     wait::{Woken, wait},
 };
@@ -44,7 +44,6 @@ pub struct Gate<'a> {
     pub(super) settings: GateSettings,
     pub(super) control: ControlConnection,
     pub(super) step: LoginStep,
-    pub(super) failures: u32,
     pub(super) host: Option<Bytes<255>>,
     pub(super) protection: Protection,
     /// TLS, if it is configured.
@@ -81,7 +80,6 @@ impl<'a> Gate<'a> {
             settings,
             control,
             step: LoginStep::Nobody,
-            failures: 0,
             host: None,
             protection: Protection::Plain,
             tls,
@@ -365,7 +363,8 @@ impl<'a> Gate<'a> {
                 self.step = LoginStep::Code;
                 self.say(&Reply::NEED_SECOND_FACTOR);
             }
-            AuthResult::NeedSecondFactor | AuthResult::Refused => return self.failed(),
+            // How many are too many is said by the supervisor, which ends the connection then.
+            AuthResult::NeedSecondFactor | AuthResult::Refused => self.say(&Reply::LOGIN_REFUSED),
             AuthResult::Expired(text) => self.say(&Reply::line(530, text)),
             AuthResult::TlsDemanded => self.say(&Reply::LOGIN_NEEDS_TLS),
             AuthResult::Unavailable(text) => {
@@ -376,16 +375,6 @@ impl<'a> Gate<'a> {
             AuthResult::Welcome { .. } => {
                 return Next::Close(GateClosed::Failed("answer out of turn".into()));
             }
-        }
-        Next::Go
-    }
-
-    pub(super) fn failed(&mut self) -> Next {
-        self.failures = self.failures.saturating_add(1);
-        self.say(&Reply::LOGIN_REFUSED);
-        if self.failures >= MAX_FAILURES {
-            self.say(&Reply::TOO_MANY_FAILURES);
-            return Next::Close(GateClosed::TooManyFailures);
         }
         Next::Go
     }

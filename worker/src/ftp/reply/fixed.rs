@@ -53,7 +53,6 @@ impl Reply {
 
     pub const IDLE: Reply = Reply::fixed(421, "No command for too long; goodbye.");
     pub const LOGIN_TIMEOUT: Reply = Reply::fixed(421, "Not logged in in time; goodbye.");
-    pub const TOO_MANY_FAILURES: Reply = Reply::fixed(421, "Too many failed logins; goodbye.");
     pub const NOT_FTP: Reply = Reply::fixed(421, "This is not FTP; goodbye.");
     pub const SHUTTING_DOWN: Reply = Reply::fixed(421, "The server is going down; goodbye.");
     pub const INTERNAL: Reply = Reply::fixed(421, "The server failed; connect anew.");
