@@ -29,6 +29,61 @@ fn a_configuration_that_works_passes() {
 }
 
 #[test]
+fn c7_what_the_server_cannot_make_is_found_before_it_starts() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("file"), "").unwrap();
+    let long = format!("{}/s", "x".repeat(200));
+    for (configuration, said) in [
+        ("[log]\nfile = \"nowhere/log\"\n".to_owned(), "there is no directory"),
+        ("[log]\nfile = \".\"\n".to_owned(), "is no regular file"),
+    ] {
+        let (code, text) = check(directory.path(), &configuration, &[]);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains(said) && text.contains("bulkhead.toml:5"), "{text}");
+    }
+    let file = directory.path().join("bulkhead.toml");
+    for (configuration, said) in [
+        ("control_socket = \"file\"\n".to_owned(), "is no socket"),
+        ("control_socket = \"file/below\"\n".to_owned(), "is no directory"),
+        (format!("control_socket = {long:?}\n"), "at most 107"),
+        ("state_directory = \"file\"\n".to_owned(), "is no directory"),
+        ("state_directory = \"file/below\"\n".to_owned(), "is no directory"),
+    ] {
+        std::fs::write(&file, format!("listen_port = 0\n{configuration}")).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_bulkhead"))
+            .arg("--config")
+            .arg(&file)
+            .arg("check")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("bulkhead.toml:2: ") && text.contains(said), "{said}: {text}");
+    }
+}
+
+#[test]
+fn c7_an_account_that_cannot_log_in_is_a_warning_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("closed")).unwrap();
+    let closed = directory.path().join("closed");
+    std::fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    let accounts = format!(
+        "[accounts.gone]\nroot = {:?}\nuid = 4000001\ngid = 4000001\n\
+         [accounts.shut]\nroot = {closed:?}\nuid = 4000001\ngid = 4000001\n",
+        directory.path().join("gone")
+    );
+    let users = directory.path().join("users.toml");
+    std::fs::write(&users, accounts).unwrap();
+    std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let (code, text) = check(directory.path(), "[auth]\nusers_file = \"users.toml\"\n", &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("warning: account gone: its root"), "{text}");
+    assert!(text.contains("warning: account shut: its uid 4000001"), "{text}");
+    assert!(text.contains("The server can start"), "{text}");
+}
+
+#[test]
 fn everything_that_is_wrong_is_said_at_once_with_its_line() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("users.toml"), "").unwrap();

@@ -330,14 +330,24 @@ impl Config {
         Config::parse(path, &text)
     }
 
+    /// Whether a key (`table.name`, or `.name` for a flat one) stands in the file.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.lines.iter().any(|(name, _)| name == key)
+    }
+
     /// Reads the text of a configuration file; relative paths count from the directory of `path`.
     ///
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigErrors> {
         let mut errors = Vec::new();
-        let values = reader::read(path, text, &mut errors);
-        let config = build::config(path, &values, &mut errors);
+        let (values, complete) = reader::read(path, text, &mut errors);
+        // Rules about several keys would blame those that a syntax error has hidden.
+        let mut of_rules = Vec::new();
+        let config = build::config(path, &values, &mut of_rules);
+        if complete {
+            errors.append(&mut of_rules);
+        }
         ConfigErrors::or_ok(errors)?;
         Ok(config)
     }

@@ -28,22 +28,54 @@ impl Values {
     }
 }
 
-/// Reads `text`; whatever is wrong is added to `errors`, and the rest is read all the same.
-pub(super) fn read(file: &Path, text: &str, errors: &mut Vec<ConfigError>) -> Values {
+/// Lines with a syntax error that are left out, one after the other, to read the rest.
+const MOST_LEFT_OUT: usize = 50;
+
+/// Reads `text`; whatever is wrong is added to `errors`, and the rest is read all the same. Also tells
+/// whether nothing was left out for a syntax error.
+pub(super) fn read(file: &Path, text: &str, errors: &mut Vec<ConfigError>) -> (Values, bool) {
     let mut reader = Reader { file, text, errors, values: Values::default() };
     for key in KEYS {
         reader.default_of(key);
     }
-    let (table, syntax) = DeTable::parse_recoverable(text);
-    for error in &syntax {
-        reader.syntax_error(error);
+    let mut readable = text.to_owned();
+    for _ in 0..MOST_LEFT_OUT {
+        let (table, syntax) = DeTable::parse_recoverable(&readable);
+        let Some(first) = syntax.first() else {
+            let complete = readable == text;
+            reader.document(table.get_ref());
+            return (reader.values, complete);
+        };
+        reader.syntax_error(first);
+        // An error without a place, or in a place that is empty already, will not go away.
+        let line = first.span().map_or(0, |span| reader.line(span.start));
+        match without(&readable, line) {
+            Some(rest) => readable = rest,
+            None => break,
+        }
     }
-    // What follows a syntax error may be read wrongly, so only complete documents go on: an error
-    // that names a line that is right would mislead.
-    if syntax.is_empty() {
-        reader.document(table.get_ref());
-    }
-    reader.values
+    (reader.values, false)
+}
+
+/// The text with this line empty, so that all others keep their numbers. What stands below a heading that
+/// cannot be read belongs to no table that is known, and goes with it.
+fn without(text: &str, number: usize) -> Option<String> {
+    let lines: Vec<&str> = text.split('\n').collect();
+    let first = number.checked_sub(1)?;
+    let heading = |line: &str| line.trim_start().starts_with('[');
+    let bad = lines.get(first).filter(|line| !line.trim().is_empty())?;
+    let end = match heading(bad) {
+        false => number,
+        true => {
+            let below = lines.iter().skip(number).position(|line| heading(line));
+            below.map_or(lines.len(), |more| number.saturating_add(more))
+        }
+    };
+    let kept = lines.iter().enumerate().map(|(index, line)| {
+        let gone = index >= first && index < end;
+        if gone { "" } else { *line }
+    });
+    Some(kept.collect::<Vec<_>>().join("\n"))
 }
 
 struct Reader<'a> {

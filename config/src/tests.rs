@@ -17,6 +17,29 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn c7_syntax_and_meaning_are_said_at_once() {
+    let text = "listen_prot = 21\nlocal_umask = 077\nmax_clients = \"many\"\n\n[passive\nports = 3\n\n\
+                [tls]\nrequire = yes\nrequire_session_reuse = 1\n[log]\nlevel = \"loud\"\n";
+    let errors = Config::parse(Path::new("/x"), text).unwrap_err();
+    let lines: Vec<usize> = errors.iter().map(|error| error.line).collect();
+    assert_eq!(lines, [1, 2, 3, 5, 9, 10, 12], "{errors}");
+    // Nothing is said of a key that a syntax error has hidden, or of one below a heading that is none.
+    assert!(!errors.to_string().contains("ports"), "{errors}");
+    // Whatever stands there, it ends.
+    for text in ["[", "a = \"\"\"", "= = =\n".repeat(100).as_str(), "\u{0}", "a = [1,\n2,\n"] {
+        assert!(Config::parse(Path::new("/x"), text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn c7_a_key_is_set_when_it_stands_in_the_file() {
+    let config = Config::parse(Path::new("/x"), "listen_port = 21\n[passive]\nports = \"0-0\"\n");
+    let config = config.unwrap();
+    assert!(config.is_set(".listen_port") && config.is_set("passive.ports"));
+    assert!(!config.is_set(".maximum_clients"));
+}
+
+#[test]
 fn what_is_quoted_of_the_file_reaches_no_terminal_raw() {
     let errors = load("local_umask = \u{1b}\0").expect_err("that is no TOML");
     assert!(!errors.iter().any(|e| e.to_string().contains(char::is_control)), "{errors}");

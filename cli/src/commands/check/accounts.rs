@@ -5,8 +5,12 @@ use std::path::Path;
 use ipc::authenticator::Backend;
 use nix::unistd::Group;
 
-use super::{Findings, Severity};
-use accounts::store::{Store, StoreError};
+use super::{Findings, Severity, reach};
+use accounts::{
+    AccountError,
+    record::Record,
+    store::{Store, StoreError},
+};
 
 /// Checks them.
 pub fn check(findings: &mut Findings<'_>) {
@@ -74,26 +78,45 @@ fn file(findings: &mut Findings<'_>) {
         }
     };
     for (name, record) in &store.accounts {
-        let place = format!("account {name}");
-        let usable =
-            record.identity().and_then(|identity| accounts::judge_place(&record.root, &identity));
-        if let Err(e) = usable {
-            findings.push(Severity::Error, place, e.to_string(), "it cannot log in until then");
-        } else if record.password.is_none() {
-            findings.push(
-                Severity::Warning,
-                place,
-                "it has no password, so it cannot log in",
-                format!("run: bulkhead user passwd {name}"),
-            );
-        } else if record.second_factor && !store.second_factors.contains_key(name) {
-            findings.push(
-                Severity::Warning,
-                place,
-                "it needs a second factor and has none, so it cannot log in",
-                format!("run: bulkhead user totp {name}"),
-            );
+        account(findings, &store, name, record);
+    }
+}
+
+/// One account. A warning for what it lacks: the server starts, and the others log in.
+fn account(findings: &mut Findings<'_>, store: &Store, name: &str, record: &Record) {
+    let place = format!("account {name}");
+    let judged = record.identity().and_then(|identity| {
+        accounts::judge_place(&record.root, &identity)?;
+        Ok(identity)
+    });
+    let identity = match judged {
+        Ok(identity) => identity,
+        Err(e) => {
+            // Somebody may have put another directory in the place of this root.
+            let severity = match e {
+                AccountError::Planted { .. } => Severity::Error,
+                _ => Severity::Warning,
+            };
+            findings.push(severity, place, e.to_string(), "it cannot log in until then");
+            return;
         }
+    };
+    if let Some((what, remedy)) = reach::hindrance(&record.root, &identity) {
+        findings.push(Severity::Warning, place, what, remedy);
+    } else if record.password.is_none() {
+        findings.push(
+            Severity::Warning,
+            place,
+            "it has no password, so it cannot log in",
+            format!("run: bulkhead user passwd {name}"),
+        );
+    } else if record.second_factor && !store.second_factors.contains_key(name) {
+        findings.push(
+            Severity::Warning,
+            place,
+            "it needs a second factor and has none, so it cannot log in",
+            format!("run: bulkhead user totp {name}"),
+        );
     }
 }
 
@@ -107,7 +130,7 @@ fn pam(findings: &mut Findings<'_>) {
             Severity::Error,
             "auth.pam_service",
             format!("there is no PAM service {service} in /etc/pam.d, so PAM refuses everybody"),
-            "install packaging/pam.d/bulkhead there, or name another service",
+            "install the package's /etc/pam.d/bulkhead again, or name another service",
         );
     }
     if !nix::unistd::geteuid().is_root() {

@@ -1,6 +1,10 @@
 //! Files and directories: who may read them, and whether what must be there is there.
 
-use std::{fs::File, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs::File,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::Path,
+};
 
 use keeper::key;
 use nix::unistd::{AccessFlags, Group, access};
@@ -16,11 +20,9 @@ pub fn check(findings: &mut Findings<'_>) {
     }
     certificates(findings);
     writable(findings, ".state_directory", &config.auth.state_directory);
-    if let Some(directory) = config.control_socket.parent() {
-        writable(findings, ".control_socket", directory);
-    }
-    if let Some(directory) = config.log.file.as_deref().and_then(Path::parent) {
-        writable(findings, "log.file", directory);
+    control_socket(findings);
+    if let Some(file) = &config.log.file {
+        log_file(findings, file);
     }
     if let Some(anonymous) = &config.anonymous {
         directory(findings, "anonymous.root", &anonymous.root);
@@ -101,18 +103,58 @@ fn certificates(findings: &mut Findings<'_>) {
     }
 }
 
-/// A directory the server writes to; it makes the last part of the path itself.
+/// A directory the server writes to; it makes it, and those above it, by itself.
 fn writable(findings: &mut Findings<'_>, key: &str, directory: &Path) {
-    let existing = if directory.exists() { Some(directory) } else { directory.parent() };
-    let Some(existing) = existing else { return };
-    if let Err(e) = access(existing, AccessFlags::W_OK | AccessFlags::X_OK) {
-        findings.key(
-            Severity::Error,
-            key,
-            format!("{} cannot be written to: {e}", existing.display()),
-            "make the directory for the user the server runs as, or name another",
-        );
+    let Some(existing) = directory.ancestors().find(|path| path.symlink_metadata().is_ok()) else {
+        return;
+    };
+    let what = if !existing.is_dir() {
+        format!("{} is no directory", existing.display())
+    } else {
+        match access(existing, AccessFlags::W_OK | AccessFlags::X_OK) {
+            Ok(()) => return,
+            Err(e) => format!("{} cannot be written to: {e}", existing.display()),
+        }
+    };
+    let remedy = "make the directory for the user the server runs as, or name another";
+    findings.key(Severity::Error, key, what, remedy);
+}
+
+/// The longest path of a socket, in bytes (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
+
+fn control_socket(findings: &mut Findings<'_>) {
+    let (key, path) = (".control_socket", findings.config.control_socket.clone());
+    let length = path.as_os_str().len();
+    if length > MAX_SOCKET_PATH {
+        let what = format!("its path has {length} bytes, and a socket's at most {MAX_SOCKET_PATH}");
+        findings.key(Severity::Error, key, what, "name a shorter one, such as below /run");
     }
+    if path.symlink_metadata().is_ok_and(|there| !there.file_type().is_socket()) {
+        let what = format!("{} is there and is no socket", path.display());
+        findings.key(Severity::Error, key, what, "remove it, or name another path");
+    }
+    if let Some(directory) = path.parent() {
+        writable(findings, key, directory);
+    }
+}
+
+/// The log file, which is appended to. Its directory has to be there.
+fn log_file(findings: &mut Findings<'_>, file: &Path) {
+    let directory = file.parent().unwrap_or(Path::new("/"));
+    let what = match file.metadata() {
+        Ok(there) if !there.is_file() => format!("{} is no regular file", file.display()),
+        Ok(_) => match access(file, AccessFlags::W_OK) {
+            Ok(()) => return,
+            Err(e) => format!("{} cannot be written to: {e}", file.display()),
+        },
+        Err(_) if !directory.is_dir() => format!("there is no directory {}", directory.display()),
+        Err(_) => match access(directory, AccessFlags::W_OK | AccessFlags::X_OK) {
+            Ok(()) => return,
+            Err(e) => format!("{} cannot be written to: {e}", directory.display()),
+        },
+    };
+    findings.key(Severity::Error, "log.file", what, "name a file in a directory that is there");
 }
 
 fn directory(findings: &mut Findings<'_>, key: &str, directory: &Path) {

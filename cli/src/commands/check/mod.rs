@@ -5,6 +5,7 @@ mod accounts;
 mod files;
 mod keys;
 mod network;
+mod reach;
 mod why;
 
 use std::{fmt, path::Path, process::ExitCode};
@@ -16,8 +17,14 @@ use serde::Serialize;
 
 use super::{EXIT_CONFIGURATION, EXIT_FAILURE, Failure, console, policy::host};
 
+/// Exit codes, at the end of --help.
+const EXIT_CODES: &str = "Exit codes: 0 no errors, warnings at most; 1 errors; 2 the configuration itself cannot \
+    work. A running server of this configuration is no error, so that `bulkhead check && bulkhead reload` \
+    reloads.";
+
 /// Check the configuration and the host.
 #[derive(Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Check {
     /// As JSON, one object.
     #[arg(long)]

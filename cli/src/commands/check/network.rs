@@ -130,7 +130,11 @@ fn passive(findings: &mut Findings<'_>) {
             }
         }
         let count = u64::from(last.saturating_sub(first)).saturating_add(1);
-        if config.maximum_clients == 0 || count < config.maximum_clients {
+        // The defaults say nothing of themselves.
+        let chosen = config.is_set("passive.ports") || config.is_set(".maximum_clients");
+        if !chosen {
+            // Nothing more to say of the range.
+        } else if config.maximum_clients == 0 || count < config.maximum_clients {
             findings.key(
                 Severity::Note,
                 "passive.ports",

@@ -218,7 +218,8 @@ fn for_clients_of_i2ftp(i2ftp: &I2ftp, address: &str, file: &str) -> String {
     let mut text = "A client of I2FTP connects to:\n".to_owned();
     if let Some(port) = i2ftp.tls_port {
         text.push_str(&format!(
-            "  {address}:{port}, inside TLS: through stunnel, for which docs/i2ftp.md has the lines\n"
+            "  {address}:{port}, inside TLS: through stunnel; /usr/share/doc/bulkhead/i2ftp.md has the \
+             lines\n"
         ));
     }
     if let Some(port) = i2ftp.listen_port {
