@@ -7,5 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod evidence;
+pub mod evidence_page;
 pub mod load;
 pub mod report;

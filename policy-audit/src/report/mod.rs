@@ -6,7 +6,7 @@ mod text;
 
 pub use difference::differences;
 pub use disassembly::{bytes, disassemble};
-pub use text::{condition, explain, show};
+pub use text::{Row, condition, explain, rows, show};
 
 use policy::{Feature, Features, Role, TranslationError, compile, model::Policy, policy_of};
 use serde::Serialize;

@@ -17,11 +17,35 @@ const WIDTH: usize = 34;
 pub fn show(role: Role) -> Result<String, TranslationError> {
     let policy = policy_of(role)?;
     let mut out = format!("{}: {}\n\n", policy.role, policy.about);
-    write_policy(&mut out, &policy);
+    for Row { name, value, why } in rows(&policy) {
+        if value.len() > WIDTH {
+            out.push_str(&format!("  {name:<22} {value}\n  {:<22} {:<WIDTH$} {why}\n", "", ""));
+        } else {
+            out.push_str(&format!("  {name:<22} {value:<WIDTH$} {why}\n"));
+        }
+    }
     Ok(out)
 }
 
-fn write_policy(out: &mut String, policy: &Policy) {
+/// One thing that a policy says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Which part of the sandbox; empty for a rule of the filter.
+    pub name: String,
+    /// What it says.
+    pub value: String,
+    /// Why.
+    pub why: String,
+}
+
+/// A policy, line by line.
+pub fn rows(policy: &Policy) -> Vec<Row> {
+    let mut rows = Vec::new();
+    write_policy(&mut rows, policy);
+    rows
+}
+
+fn write_policy(out: &mut Vec<Row>, policy: &Policy) {
     line(out, "identity", identity(policy.identity.is), &policy.identity.why);
     let process = &policy.process;
     line(out, "no_new_privs", yes_no(&process.no_new_privs), &process.no_new_privs.why);
@@ -45,18 +69,7 @@ fn write_policy(out: &mut String, policy: &Policy) {
         let what = format!("{} at most {}", resource(limit.resource), limit.at_most);
         line(out, "limit", &what, &limit.why);
     }
-    let landlock = &policy.landlock;
-    for (name, setting) in [
-        ("Landlock, files", &landlock.files),
-        ("Landlock, TCP", &landlock.network),
-        ("Landlock, scopes", &landlock.scopes),
-    ] {
-        line(out, name, if setting.is { "taken away" } else { "not used" }, &setting.why);
-    }
-    for allowed in &landlock.allowed {
-        let what = format!("{}{}", allowed.right, needs(&allowed.needs, &[]));
-        line(out, "  remains", &what, &allowed.why);
-    }
+    write_landlock(out, policy);
     let names = compile::allowed_names(policy, Features::all()).len();
     let calls = match policy.seccomp.style {
         Style::Allow => format!("{names} allowed"),
@@ -64,7 +77,12 @@ fn write_policy(out: &mut String, policy: &Policy) {
     };
     line(out, "system calls", &calls, &policy.seccomp.why);
     if let Some(goal) = super::goal(policy.role, Features::all()) {
-        line(out, "", &format!("goal: at most {goal}"), "docs: design, section 8");
+        line(
+            out,
+            "",
+            &format!("goal: at most {goal}"),
+            "the number that the design allows, held by a test",
+        );
     }
     if policy.role == Role::Session {
         let features = super::read_only_features();
@@ -80,12 +98,23 @@ fn write_policy(out: &mut String, policy: &Policy) {
     }
 }
 
-fn line(out: &mut String, name: &str, value: &str, why: &str) {
-    if value.len() > WIDTH {
-        out.push_str(&format!("  {name:<22} {value}\n  {:<22} {:<WIDTH$} {why}\n", "", ""));
-    } else {
-        out.push_str(&format!("  {name:<22} {value:<WIDTH$} {why}\n"));
+fn write_landlock(out: &mut Vec<Row>, policy: &Policy) {
+    let landlock = &policy.landlock;
+    for (name, setting) in [
+        ("Landlock, files", &landlock.files),
+        ("Landlock, TCP", &landlock.network),
+        ("Landlock, scopes", &landlock.scopes),
+    ] {
+        line(out, name, if setting.is { "taken away" } else { "not used" }, &setting.why);
     }
+    for allowed in &landlock.allowed {
+        let what = format!("{}{}", allowed.right, needs(&allowed.needs, &[]));
+        line(out, "  remains", &what, &allowed.why);
+    }
+}
+
+fn line(out: &mut Vec<Row>, name: &str, value: &str, why: &str) {
+    out.push(Row { name: name.to_owned(), value: value.to_owned(), why: why.to_owned() });
 }
 
 /// A rule without its reason: name, conditions, features.

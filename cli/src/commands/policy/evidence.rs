@@ -9,11 +9,11 @@ use std::{
 
 use accounts::store::Store;
 use config::{Config, Tls};
-use ipc::account::TlsDemand;
+use ipc::{account::TlsDemand, printable};
 use policy::{Features, Role, compile, policy_of, source};
 use policy_audit::{
     evidence::{AccountFacts, Evidence, File, PolicyFacts, TlsFacts},
-    report,
+    evidence_page, report,
 };
 
 use super::{super::Failure, host, say, sha256};
@@ -29,6 +29,23 @@ pub fn print(config_path: &Path, json: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Writes the page.
+///
+/// # Errors
+/// When the configuration or the account file cannot be read, a process cannot be started, or the file
+/// cannot be written.
+pub fn write_page(config_path: &Path, to: &Path, verify: bool) -> Result<ExitCode, Failure> {
+    let config = super::super::load(config_path)?;
+    let evidence = gather(config_path, &config)?;
+    let verified = verify.then(|| super::verify::verified(&config)).transpose()?;
+    let failed = verified.iter().flatten().any(|one| !one.flaws.is_empty());
+    let made = supervisor::validity::date(supervisor::validity::now());
+    let page = evidence_page::page(&evidence, verified.as_deref(), &made)?;
+    fs::write(to, page).map_err(|e| format!("{} cannot be written: {e}", to.display()))?;
+    say(format!("Written: {}", to.display()));
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
 fn gather(config_path: &Path, config: &Config) -> Result<Evidence, Failure> {
     // An account file that does not exist holds no accounts: they may all come from PAM.
     let store = match config.auth.users_file.exists() {
@@ -36,8 +53,8 @@ fn gather(config_path: &Path, config: &Config) -> Result<Evidence, Failure> {
         false => Store::default(),
     };
     let accounts = store.accounts.iter().map(|(name, record)| AccountFacts {
-        name: name.clone(),
-        root: record.root.clone(),
+        name: printable(name),
+        root: printable(&record.root.display().to_string()).into(),
         rights: record.rights().names().collect(),
         uid: record.uid,
         second_factor: record.second_factor || store.second_factors.contains_key(name),

@@ -74,8 +74,15 @@ pub enum Command {
     /// Print one report for a security officer: accounts, TLS, policies, host, versions, hashes
     Evidence {
         /// Print JSON instead of Markdown
-        #[arg(long)]
+        #[arg(long, conflicts_with = "html")]
         json: bool,
+        /// Write one page of HTML to this file, to be read and printed: with every rule and its reason,
+        /// what a takeover yields, and what verify finds
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// With --html: do not try the confinement, which takes a few seconds and needs root
+        #[arg(long, requires = "html")]
+        no_verify: bool,
     },
     /// Lock down as a role and try one thing; started by verify
     #[command(hide = true)]
@@ -111,7 +118,10 @@ pub fn run(config: &Path, command: Command) -> Result<ExitCode, Failure> {
             verify::run(config, json, what)
         }
         Command::Diff { old, new } => diff(&old, &new),
-        Command::Evidence { json } => evidence::print(config, json),
+        Command::Evidence { html: Some(file), no_verify, .. } => {
+            evidence::write_page(config, &file, !no_verify)
+        }
+        Command::Evidence { json, .. } => evidence::print(config, json),
         Command::Attempt(attempt) => Ok(attempt.run()),
     }
 }

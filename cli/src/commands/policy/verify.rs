@@ -13,6 +13,7 @@ use super::{
     say,
 };
 use config::Config;
+use policy_audit::evidence_page::Verified;
 
 /// The uid of fresh processes when the configuration names none: see the reserved range in
 /// [`crate::config`].
@@ -67,6 +68,27 @@ pub fn run(config: &Path, json: bool, what: What) -> Result<ExitCode, Failure> {
         say(format!("{} checks, {failed} failed", checks.len()));
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What there is to verify, for the page of evidence: fresh processes, and live ones where a server runs.
+///
+/// # Errors
+/// When a process cannot be started.
+pub fn verified(config: &Config) -> Result<Vec<Verified>, Failure> {
+    let mut checks = fresh_processes(Some(config), config.landlock)?;
+    if operator::open(&config.control_socket).is_ok() {
+        checks.extend(live_processes(config)?);
+    }
+    let flaw = |(layer, text): (String, String)| format!("layer {layer}: {text}");
+    Ok(checks
+        .into_iter()
+        .map(|Check { role, pid, what, flaws }| Verified {
+            role,
+            pid,
+            what,
+            flaws: flaws.into_iter().map(flaw).collect(),
+        })
+        .collect())
 }
 
 fn print(checks: &[Check]) {
