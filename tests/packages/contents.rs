@@ -18,7 +18,7 @@ pub fn tests() -> Vec<Trial> {
 }
 
 /// Path and mode of what must be in both kinds of package.
-pub const EVERYWHERE: [(&str, &str); 26] = [
+pub const EVERYWHERE: [(&str, &str); 30] = [
     ("-rwxr-xr-x", "/usr/bin/bulkhead"),
     ("-rwxr-xr-x", "/usr/libexec/bulkhead/bulkhead-helper"),
     ("-rwxr-xr-x", "/usr/libexec/bulkhead/bulkhead-worker"),
@@ -45,6 +45,10 @@ pub const EVERYWHERE: [(&str, &str); 26] = [
     ("-rw-r--r--", "/usr/share/man/man5/bulkhead.toml.5.gz"),
     ("-rw-r--r--", "/usr/share/man/man8/bulkhead-user-add.8.gz"),
     ("-rw-r--r--", "/usr/share/bulkhead/selinux/bulkhead.te"),
+    ("-rw-r--r--", "/usr/share/doc/bulkhead/operate.md"),
+    ("-rw-r--r--", "/usr/share/doc/bulkhead/i2ftp.md"),
+    ("-rw-r--r--", "/usr/share/doc/bulkhead/log.schema.json"),
+    ("-rw-r--r--", "/usr/share/doc/bulkhead/decisions/002-relay.md"),
 ];
 
 /// What else a package for Debian has.

@@ -20,7 +20,7 @@ pub fn tests() -> Vec<Trial> {
 fn pages() -> Vec<PathBuf> {
     let markdown = |path: &PathBuf| path.extension().is_some_and(|e| e == "md");
     let mut pages = Vec::new();
-    for directory in ["", "docs"] {
+    for directory in ["", "docs", "docs/decisions"] {
         let entries = fs::read_dir(project(directory)).unwrap();
         pages.extend(entries.map(|entry| entry.unwrap().path()).filter(markdown));
     }

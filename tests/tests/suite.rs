@@ -5,6 +5,7 @@ mod bad_input;
 mod binaries;
 mod clients;
 mod commands;
+mod documents;
 mod example_configuration;
 mod fairness;
 mod first_light;
@@ -62,6 +63,7 @@ fn main() {
         binaries::tests(),
         clients::tests(),
         commands::tests(),
+        documents::tests(),
         example_configuration::tests(),
         fairness::tests(),
         first_light::tests(),

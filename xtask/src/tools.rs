@@ -25,8 +25,10 @@ const TO_BUILD: [Need; 2] =
     [need("cc", "gcc"), need("/usr/include/security/pam_appl.h", "libpam0g-dev")];
 
 /// What the tests need besides our own programs.
-const TO_TEST: [Need; 23] = [
+const TO_TEST: [Need; 25] = [
     need("curl", "curl"),
+    need("jq", "jq"),
+    need("nft", "nftables"),
     need("lftp", "lftp"),
     need("wget", "wget"),
     need("ncftpget", "ncftp"),

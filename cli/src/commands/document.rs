@@ -62,7 +62,8 @@ fn write_pages(
 }
 
 #[cfg(feature = "document")]
-const SEE_ALSO: &str = ".SH \"SEE ALSO\"\n\\fBbulkhead\\fR(8), \\fBbulkhead.toml\\fR(5)\n";
+const SEE_ALSO: &str = ".SH \"SEE ALSO\"\n\\fBbulkhead\\fR(8), \\fBbulkhead.toml\\fR(5), and the documents in \
+    /usr/share/doc/bulkhead\n";
 
 /// The events of the log, as a table of docs/log.md.
 pub fn events() -> String {

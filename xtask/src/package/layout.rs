@@ -73,7 +73,17 @@ pub fn lay_out(package: &Path, documents: &Path, binaries: &Path, flavour: Flavo
         place(&page, &to)?;
         compress(&to)?;
     }
-    let changelog = package.join("root/usr/share/doc/bulkhead/changelog");
+    let documents = package.join("root/usr/share/doc/bulkhead");
+    for folder in ["docs", "docs/decisions"] {
+        let to = match folder.strip_prefix("docs/") {
+            Some(inner) => documents.join(inner),
+            None => documents.clone(),
+        };
+        for page in entries(&workspace().join(folder))?.into_iter().filter(|page| page.is_file()) {
+            place(&page, &to.join(name(&page)))?;
+        }
+    }
+    let changelog = documents.join("changelog");
     place(&workspace().join("CHANGELOG.md"), &changelog)?;
     compress(&changelog)
 }
