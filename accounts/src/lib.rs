@@ -1,6 +1,7 @@
 //! Accounts: the account file, password hashes, and who may log in without a password.
 
 mod document;
+mod guesses;
 pub mod import;
 pub mod index;
 pub mod last_good;
@@ -20,6 +21,7 @@ use std::{
 
 use ipc::{
     account::{Account, Identity, Rights},
+    authenticator::I2ftpAccount,
     bounded::UserName,
     root_path::{self, Links, RootPath},
 };
@@ -88,9 +90,6 @@ pub enum AccountError {
     /// Anonymous login, or I2FTP, is not enabled.
     #[error("this kind of login is not enabled")]
     NotEnabled,
-    /// The account file cannot be used.
-    #[error("{0}")]
-    Store(String),
     /// `[i2ftp] account` names nobody.
     #[error("there is no account {0:?}; `bulkhead user list` shows those there are")]
     Unknown(String),
@@ -125,43 +124,28 @@ pub fn anonymous(root: Option<&Path>) -> Result<Account, AccountError> {
     })
 }
 
-/// What the configuration says of the account of I2FTP's clients.
-#[derive(Debug, Clone, Copy)]
-pub struct I2ftpAccount<'a> {
-    /// `[auth] users_file`.
-    pub users_file: &'a Path,
-    /// `[i2ftp] account`.
-    pub account: Option<&'a str>,
-    /// `[i2ftp] root`.
-    pub root: Option<&'a Path>,
-    /// `[i2ftp] read_only`.
-    pub read_only: bool,
-}
-
 /// The account of I2FTP's clients: that of the account file which `[i2ftp] account` names, or the
 /// owner of `[i2ftp] root`. `[i2ftp] root` and `read_only` narrow what an account says.
 ///
 /// # Errors
-/// When I2FTP is not enabled, or neither can be used.
-pub fn of_i2ftp(i2ftp: Option<I2ftpAccount<'_>>) -> Result<Account, AccountError> {
-    let i2ftp = i2ftp.ok_or(AccountError::NotEnabled)?;
-    let mut record = match i2ftp.account {
-        Some(name) => store::Store::load(i2ftp.users_file)
-            .map_err(|e| AccountError::Store(e.to_string()))?
-            .accounts
-            .remove(name)
-            .ok_or_else(|| AccountError::Unknown(name.to_owned()))?,
+/// When neither can be used.
+pub fn of_i2ftp(i2ftp: &I2ftpAccount, mut store: store::Store) -> Result<Account, AccountError> {
+    let mut record = match &i2ftp.account {
+        Some(name) => {
+            let record = store.accounts.remove(name);
+            record.ok_or_else(|| AccountError::Unknown(name.clone()))?
+        }
         None => record::Record::default(),
     };
-    if let Some(root) = i2ftp.root {
-        root.clone_into(&mut record.root);
+    if let Some(root) = &i2ftp.root {
+        record.root.clone_from(root);
     }
     record.read_only |= i2ftp.read_only;
     if i2ftp.account.is_none() {
         let owner = owner_of(&record.root, MOVE_I2FTP_ROOT)?;
         (record.uid, record.gid) = (Some(owner.uid), Some(owner.gid));
     }
-    let name = i2ftp.account.unwrap_or("i2ftp").to_owned();
+    let name = i2ftp.account.clone().unwrap_or_else(|| "i2ftp".to_owned());
     let name = UserName::try_from(name.clone()).map_err(|_| AccountError::Unknown(name))?;
     record.account(&name)
 }

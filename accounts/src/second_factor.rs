@@ -12,7 +12,10 @@ use rustix::fs::{FlockOperation, flock};
 use totp_rs::{Builder, Secret, Totp};
 use zeroize::Zeroizing;
 
-use super::store::SecondFactor;
+use super::{
+    guesses::{Guesses, GuessesFile},
+    store::SecondFactor,
+};
 
 /// Digits of a code.
 pub const DIGITS: usize = 6;
@@ -36,6 +39,13 @@ pub enum Judgement {
     ClockOff(i64),
     /// Right now, but one of so many seconds ahead has been accepted: the clock was set back.
     ClockSetBack(u64),
+    /// Somebody guesses: not judged, or wrong and the last one that is for a while.
+    Guessing {
+        /// Wrong codes since the last right one.
+        wrong: u32,
+        /// Seconds until a code is judged again.
+        wait: u64,
+    },
 }
 
 /// Why a second factor cannot be judged.
@@ -70,11 +80,51 @@ pub fn generator(factor: &SecondFactor, skew: u16) -> Result<Totp, SecondFactorE
 }
 
 /// Judges a code of `name` at `now` (Unix time) and, when it is right, marks it as used, so that of
-/// two simultaneous logins with one code exactly one wins, and none after a restart.
+/// two simultaneous logins with one code exactly one wins, and none after a restart. Wrong ones are
+/// counted; after a handful no code is judged for a while, right or wrong.
 ///
 /// # Errors
-/// When the secret is damaged or used codes cannot be remembered.
+/// When the secret is damaged, or used or wrong codes cannot be remembered.
 pub fn judge(
+    state_directory: &Path,
+    name: &str,
+    factor: &SecondFactor,
+    code: &[u8],
+    now: u64,
+) -> Result<Judgement, SecondFactorError> {
+    counted(&memory_path(state_directory, name).with_extension("guesses"), now, || {
+        judge_code(state_directory, name, factor, code, now)
+    })
+}
+
+/// Has a code judged, unless there were too many wrong ones, and counts it if it is wrong.
+fn counted(
+    path: &Path,
+    now: u64,
+    judge: impl FnOnce() -> Result<Judgement, SecondFactorError>,
+) -> Result<Judgement, SecondFactorError> {
+    let failed = |error| SecondFactorError::Memory { path: path.to_owned(), error };
+    let mut file = GuessesFile::open(path).map_err(failed)?;
+    let Guesses { wrong, .. } = file.guesses;
+    if let Some(wait) = file.guesses.wait(now) {
+        return Ok(Judgement::Guessing { wrong, wait });
+    }
+    let judgement = judge()?;
+    match judgement {
+        Judgement::Right => file.write(Guesses::default()).map_err(failed)?,
+        Judgement::Wrong | Judgement::ClockOff(_) => {
+            let guesses = file.guesses.with_wrong(now);
+            file.write(guesses).map_err(failed)?;
+            if let Some(wait) = guesses.wait(now) {
+                return Ok(Judgement::Guessing { wrong: guesses.wrong, wait });
+            }
+        }
+        Judgement::Used | Judgement::ClockSetBack(_) | Judgement::Guessing { .. } => {}
+    }
+    Ok(judgement)
+}
+
+fn judge_code(
     state_directory: &Path,
     name: &str,
     factor: &SecondFactor,
@@ -120,12 +170,25 @@ fn plain(code: &[u8]) -> Zeroizing<String> {
     plain
 }
 
-/// Whether a code is one of this moment; used or not, and without using it.
+/// Whether a code that stands behind a password is one of this moment; used or not, and without using
+/// it. Whether the password before it is right is not known here, so the wrong ones have a count of
+/// their own: after a handful of them no code behind a password is looked at for a while.
 ///
 /// # Errors
-/// When the secret is damaged.
-pub fn is_right(factor: &SecondFactor, code: &[u8], now: u64) -> Result<bool, SecondFactorError> {
-    Ok(generator(factor, SKEW)?.check(&plain(code), now).is_some())
+/// When the secret is damaged, or wrong codes cannot be remembered.
+pub fn is_right(
+    state_directory: &Path,
+    name: &str,
+    factor: &SecondFactor,
+    code: &[u8],
+    now: u64,
+) -> Result<bool, SecondFactorError> {
+    let path = memory_path(state_directory, name).with_extension("glued");
+    let judge = || {
+        let right = generator(factor, SKEW)?.check(&plain(code), now).is_some();
+        Ok(if right { Judgement::Right } else { Judgement::Wrong })
+    };
+    Ok(counted(&path, now, judge)? == Judgement::Right)
 }
 
 fn judge_recovery(
@@ -166,13 +229,16 @@ fn hex(bytes: &[u8]) -> String {
 /// # Errors
 /// When the file is there and cannot be removed.
 pub fn forget(state_directory: &Path, name: &str) -> Result<(), SecondFactorError> {
-    let path = memory_path(state_directory, name);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(SecondFactorError::Memory { path, error })
+    let used = memory_path(state_directory, name);
+    for path in [used.with_extension("guesses"), used.with_extension("glued"), used] {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(SecondFactorError::Memory { path, error });
+            }
+            Ok(()) | Err(_) => {}
         }
-        Ok(()) | Err(_) => Ok(()),
     }
+    Ok(())
 }
 
 /// Remembers the used codes of an account under its new name.

@@ -18,7 +18,7 @@ use accounts::{
 };
 use ipc::{
     account::{Account, TlsDemand},
-    authenticator::{Attempt, AuthSettings, Backend, Verdict},
+    authenticator::{Attempt, AuthSettings, Backend, GUESSING, I2ftpAccount, Verdict},
     bounded::{Secret, UserName},
 };
 use time::OffsetDateTime;
@@ -54,14 +54,15 @@ pub fn judge(
                 Some(_) | None => judged,
             }
         }
-        Attempt::SecondFactor { user } => {
-            typed().and_then(|code| circumstances.second_factor(user, code))
+        Attempt::SecondFactor { user, canonical } => {
+            typed().and_then(|code| circumstances.second_factor(user, canonical, code))
         }
         Attempt::OpenSession { user } => circumstances.open_session(user),
         Attempt::CloseSession { user } => circumstances.close_session(user),
         Attempt::I2ftpKnock { psk, key } => circumstances.i2ftp_knock(psk, key),
-        Attempt::I2ftpProof { psk, nonce, proof } => {
-            circumstances.i2ftp_proof(psk, nonce.as_slice(), proof.as_slice())
+        Attempt::I2ftpProof { psk, nonce, proof, account } => {
+            let right = circumstances.i2ftp_proof(psk, nonce.as_slice(), proof.as_slice());
+            right.and_then(|()| circumstances.i2ftp_account(account))
         }
         // It ends before anything is judged.
         Attempt::Rehearsal => Err(refused("rehearsal")),
@@ -80,6 +81,12 @@ fn of_another(judged: Result<Verdict, Verdict>) -> Result<Verdict, Verdict> {
         Err(refused @ (Verdict::Refused { .. } | Verdict::Broken(_))) => Err(refused),
         Ok(_) | Err(_) => Err(refused("certificate-of-another")),
     }
+}
+
+/// The second stage of a login is for whoever's password was right in the first one, and for nobody
+/// else, whatever the account store has come to know meanwhile.
+fn same_user(first: &UserName, now: &UserName) -> Result<(), Verdict> {
+    if first == now { Ok(()) } else { Err(refused("another-user")) }
 }
 
 fn broken(error: impl std::fmt::Display) -> Verdict {
@@ -153,21 +160,27 @@ impl Circumstances<'_> {
             (None, Reading::Glued(_)) => Err(refused("wrong-password")),
             (None, Reading::Whole) if record.second_factor => Err(refused("no-second-factor")),
             (None, Reading::Whole) => Ok(Verdict::Granted(account)),
-            (Some(_), Reading::Whole) => Ok(Verdict::NeedSecondFactor),
+            (Some(_), Reading::Whole) => Ok(Verdict::NeedSecondFactor { canonical: account.name }),
             (Some(factor), Reading::Glued(code)) => {
                 self.code(name, factor, code).map(|()| Verdict::Granted(account))
             }
         }
     }
 
-    fn second_factor(&self, user: &UserName, code: &Secret) -> Result<Verdict, Verdict> {
+    fn second_factor(
+        &self,
+        user: &UserName,
+        canonical: &UserName,
+        code: &Secret,
+    ) -> Result<Verdict, Verdict> {
         let name = user.as_str();
         let store = self.store(name)?;
         let Some(record) = store.accounts.get(name).filter(|_| self.has(Backend::File)) else {
-            return self.pam_second_factor(user, code, &store);
+            return self.pam_second_factor(user, canonical, code, &store);
         };
         let factor = store.second_factors.get(name).ok_or_else(|| refused("no-second-factor"))?;
         let account = self.admit(user, record)?;
+        same_user(canonical, &account.name)?;
         self.code(name, factor, code.expose())?;
         Ok(Verdict::Granted(account))
     }
@@ -183,6 +196,9 @@ impl Circumstances<'_> {
             Judgement::Right => Ok(()),
             Judgement::Wrong => Err(refused("wrong-code")),
             Judgement::Used => Err(refused("used-code")),
+            Judgement::Guessing { wrong, wait } => Err(refused(format!(
+                "{GUESSING}: {wrong} wrong codes; codes of this account are judged again in {wait} s"
+            ))),
             Judgement::ClockSetBack(seconds) => Err(refused(format!(
                 "used-code: the last one was accepted {seconds} s ahead of the clock of this server, \
                  which has been set back; codes are accepted when it gets there, or after a new \
@@ -221,10 +237,11 @@ impl Circumstances<'_> {
         typed: &Typed<'_>,
         store: &Store,
     ) -> Result<Verdict, Verdict> {
-        let now = self.unix_seconds();
+        let (now, directory) = (self.unix_seconds(), &self.settings.state_directory);
         let glued = match (store.second_factors.get(user.as_str()), typed.glued) {
             (Some(factor), Some((before, code)))
-                if second_factor::is_right(factor, code, now).map_err(broken)? =>
+                if second_factor::is_right(directory, user.as_str(), factor, code, now)
+                    .map_err(broken)? =>
             {
                 Some((before, code))
             }
@@ -235,7 +252,7 @@ impl Circumstances<'_> {
         let store = &self.with_name_of(store, user, &admitted)?;
         match (self.pam_factor(user, &admitted, store)?, glued) {
             (None, _) => Ok(self.grant(admitted)),
-            (Some(_), None) => Ok(Verdict::NeedSecondFactor),
+            (Some(_), None) => Ok(Verdict::NeedSecondFactor { canonical: admitted.name().clone() }),
             (Some((name, factor)), Some((_, code))) => {
                 self.code(&name, factor, code)?;
                 Ok(self.grant(admitted))
@@ -247,13 +264,17 @@ impl Circumstances<'_> {
     fn pam_second_factor(
         &self,
         user: &UserName,
+        canonical: &UserName,
         code: &Secret,
         store: &Store,
     ) -> Result<Verdict, Verdict> {
         if !self.has(Backend::Pam) {
             return Err(refused("unknown-user"));
         }
-        let admitted = self.pam().admit(user).map_err(pam_verdict)?;
+        // By the name that the first stage has come to: a module may map names only while it
+        // authenticates, and then the typed one is somebody else here.
+        let admitted = self.pam().admit(canonical).map_err(pam_verdict)?;
+        same_user(canonical, admitted.name())?;
         let store = &self.with_name_of(store, user, &admitted)?;
         let factor = self.pam_factor(user, &admitted, store)?;
         let (name, factor) = factor.ok_or_else(|| refused("no-second-factor"))?;
@@ -332,6 +353,7 @@ impl Circumstances<'_> {
     fn pam_second_factor(
         &self,
         _user: &UserName,
+        _canonical: &UserName,
         _code: &Secret,
         _store: &Store,
     ) -> Result<Verdict, Verdict> {
@@ -354,13 +376,23 @@ impl Circumstances<'_> {
         if right { Ok(Verdict::I2ftpRight) } else { Err(refused("wrong-i2ftp-key")) }
     }
 
-    fn i2ftp_proof(&self, psk: &Secret, nonce: &[u8], proof: &[u8]) -> Result<Verdict, Verdict> {
+    /// The account that a right proof is for. Only here is the account file read for it, with the
+    /// hashes and secrets in it.
+    fn i2ftp_account(&self, account: &I2ftpAccount) -> Result<Verdict, Verdict> {
+        let store = match &account.account {
+            Some(name) => self.store(name)?,
+            None => Store::default(),
+        };
+        accounts::of_i2ftp(account, store).map(Verdict::Granted).map_err(broken)
+    }
+
+    fn i2ftp_proof(&self, psk: &Secret, nonce: &[u8], proof: &[u8]) -> Result<(), Verdict> {
         let (Ok(nonce), Ok(proof)) = (nonce.try_into(), proof.try_into()) else {
             return Err(refused("malformed-i2ftp-proof"));
         };
         let psk = i2ftp::Psk::new(psk.expose());
         let right = i2ftp::dynkey::proof_is_right(&psk, nonce, proof, self.unix_time());
-        if right { Ok(Verdict::I2ftpRight) } else { Err(refused("wrong-i2ftp-proof")) }
+        if right { Ok(()) } else { Err(refused("wrong-i2ftp-proof")) }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "the protocol counts time in doubles")]
@@ -432,6 +464,13 @@ mod tests {
         let all: std::collections::BTreeSet<String> = (0..50).map(|i| of(&i.to_string())).collect();
         assert_eq!(all.len(), 3, "every stored hash is some stranger's");
         assert_eq!(of("stranger"), of("stranger"));
+    }
+
+    #[test]
+    fn b9_the_second_stage_is_for_whoevers_password_was_right() {
+        let name = |name: &str| UserName::try_from(name.to_owned()).unwrap();
+        assert_eq!(same_user(&name("sha"), &name("sha")), Ok(()));
+        assert_eq!(same_user(&name("sha"), &name("SHA")), Err(refused("another-user")));
     }
 
     /// A directory may know `sha` as `SHA`, too; what holds for the one must hold for the other.

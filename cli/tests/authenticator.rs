@@ -12,8 +12,8 @@ use std::{
 use ipc::{
     Channel,
     authenticator::{
-        Attempt, AuthSettings, AuthenticatorToSupervisor, Backend, SupervisorToAuthenticator,
-        Verdict,
+        Attempt, AuthSettings, AuthenticatorToSupervisor, Backend, I2ftpAccount,
+        SupervisorToAuthenticator, Verdict,
     },
     bounded::{Secret, UserName},
     process::{Confinement, LandlockDemand},
@@ -106,9 +106,10 @@ impl Place {
         let (supervisor, mut child) = start();
         let confinement = Confinement { identity: None, landlock: LandlockDemand::Required };
         let settings = self.settings();
+        let fds = if attempt.is_typed() { vec![typed.as_fd()] } else { Vec::new() };
         let message =
             SupervisorToAuthenticator::Attempt { confinement, settings, client, tls, attempt };
-        supervisor.send(&message, &[typed.as_fd()]).unwrap();
+        supervisor.send(&message, &fds).unwrap();
         drop(typed);
         match supervisor.recv().unwrap().message {
             AuthenticatorToSupervisor::Ready(report) => assert!(report.system_calls > 0),
@@ -231,15 +232,48 @@ impl Place {
     }
 
     fn code(&self, user: &str, code: &str) -> Verdict {
-        self.judge(Attempt::SecondFactor { user: name(user) }, code)
+        self.code_of(user, user, code)
     }
+
+    /// A code for a login whose first stage has come to another name.
+    fn code_of(&self, user: &str, canonical: &str, code: &str) -> Verdict {
+        let (user, canonical) = (name(user), name(canonical));
+        self.judge(Attempt::SecondFactor { user, canonical }, code)
+    }
+}
+
+#[test]
+fn b9_a_code_is_for_nobody_but_whoevers_password_was_right() {
+    let place = Place::new();
+    let (secret, _) = place.add_with_totp("alice", "pw");
+    let right = code(&secret, 0);
+    assert_eq!(reason(place.code_of("alice", "bob", &right)), "another-user");
+    assert!(matches!(place.code_of("alice", "alice", &right), Verdict::Granted(_)));
+}
+
+#[test]
+fn b7_the_sixth_wrong_code_in_a_row_is_not_judged_and_a_right_one_begins_anew() {
+    let place = Place::new();
+    let (secret, _) = place.add_with_totp("alice", "pw");
+    for _ in 0..4 {
+        assert_eq!(reason(place.code("alice", "abcdef")), "wrong-code");
+    }
+    assert!(matches!(place.code("alice", &code(&secret, 0)), Verdict::Granted(_)));
+    for _ in 0..4 {
+        assert_eq!(reason(place.code("alice", "abcdef")), "wrong-code");
+    }
+    let fifth = reason(place.code("alice", "abcdef"));
+    assert!(fifth.starts_with("second-factor-guessing: 5 wrong codes"), "{fifth}");
+    let sixth = reason(place.code("alice", &code(&secret, 1)));
+    assert!(sixth.starts_with("second-factor-guessing: 5 wrong codes"), "{sixth}");
 }
 
 #[test]
 fn a_code_is_asked_for_and_accepted_once() {
     let place = Place::new();
     let (secret, _) = place.add_with_totp("alice", "pw");
-    assert_eq!(place.password("alice", "pw"), Verdict::NeedSecondFactor);
+    let awaited = Verdict::NeedSecondFactor { canonical: name("alice") };
+    assert_eq!(place.password("alice", "pw"), awaited);
     assert_eq!(reason(place.password("alice", "wrong")), "wrong-password");
     assert_eq!(reason(place.code("alice", "abcdef")), "wrong-code");
     for (steps, said) in [(-120, "3600 s before now"), (120, "3600 s after now")] {
@@ -433,4 +467,27 @@ fn garbage_on_the_channel_ends_the_authenticator_without_an_answer() {
     let fd = supervisor.into_fd();
     rustix::net::send(&fd, &[0, 200, 1, 2], rustix::net::SendFlags::empty()).unwrap();
     assert!(!child.wait().unwrap().success());
+}
+
+#[test]
+fn b11_the_verdict_of_a_right_proof_carries_the_account() {
+    use i2ftp::{Psk, dynkey};
+    let place = Place::new();
+    place.add("alice", "pw", &[]);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let (psk, nonce) = ([7; 32], [9; 64]);
+    let unit = dynkey::proof_unit(now.as_secs_f64());
+    let proof = dynkey::proof(&Psk::new(&psk), &nonce, unit);
+    let attempt = |account: &str, proof: [u8; 64]| Attempt::I2ftpProof {
+        psk: Secret::try_from(psk.to_vec()).unwrap(),
+        nonce: nonce.to_vec().try_into().unwrap(),
+        proof: proof.to_vec().try_into().unwrap(),
+        account: I2ftpAccount { account: Some(account.into()), root: None, read_only: true },
+    };
+    let Verdict::Granted(account) = place.judge(attempt("alice", proof), "") else { panic!() };
+    assert_eq!(account.name, name("alice"));
+    assert!(!account.rights.any_write(), "read_only narrows what the account says");
+    assert_eq!(reason(place.judge(attempt("alice", [0; 64]), "")), "wrong-i2ftp-proof");
+    let unknown = place.judge(attempt("nobody", proof), "");
+    assert!(matches!(&unknown, Verdict::Broken(why) if why.contains("nobody")), "{unknown:?}");
 }

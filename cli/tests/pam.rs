@@ -255,13 +255,15 @@ fn a_system_user_may_have_a_second_factor() {
         let secret = totp_rs::Secret::try_from_base32(SECRET).unwrap();
         let code = totp_rs::Builder::new().with_secret(secret).build().unwrap().generate_current();
         let code = code.to_string();
-        assert_eq!(password("sha", "password"), Verdict::NeedSecondFactor);
+        let user = UserName::try_from("sha".to_owned()).unwrap();
+        let awaited = Verdict::NeedSecondFactor { canonical: user.clone() };
+        assert_eq!(password("sha", "password"), awaited);
         let glued = format!("password{code}");
         assert!(matches!(password("sha", &glued), Verdict::Granted(_)));
         assert_eq!(reason(password("sha", &glued)), "used-code");
-        let user = UserName::try_from("sha".to_owned()).unwrap();
+        let canonical = user.clone();
         let typed = Some(Secret::try_from(code.into_bytes()).unwrap());
-        let again = Tried { attempt: Attempt::SecondFactor { user }, typed };
+        let again = Tried { attempt: Attempt::SecondFactor { user, canonical }, typed };
         let again = judge(settings(), "127.0.0.1", again);
         assert_eq!(reason(again), "used-code");
     });

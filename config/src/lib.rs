@@ -8,6 +8,7 @@ pub mod fips;
 mod identity;
 mod model;
 mod reader;
+pub mod restart;
 pub mod schema;
 mod settings;
 mod value;

@@ -1,6 +1,6 @@
 //! What the children are told of the configuration.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipc::{
     account::{Account, Limits, TlsDemand},
@@ -63,41 +63,22 @@ impl Config {
     }
 
     /// What a session is told about FTP.
-    pub fn ftp_settings(&self, client: IpAddr) -> FtpSettings {
+    pub fn ftp_settings(&self, passive_address: Option<Ipv4Addr>) -> FtpSettings {
         FtpSettings {
             uploads: self.uploads,
             sync_uploads: self.sync_uploads,
-            passive_address: self.passive_address(client),
+            passive_address,
             welcome: self.welcome.clone(),
         }
     }
 
-    /// The address PASV announces to a client: that of the first entry of `[passive] address` that
-    /// is for its network. A name is resolved here, because no session can.
-    fn passive_address(&self, client: IpAddr) -> Option<Ipv4Addr> {
+    /// What PASV announces to a client: the host of the first entry of `[passive] address` that is for
+    /// its network, an address or a name; `None`: the local address.
+    pub fn passive_host(&self, client: IpAddr) -> Option<&str> {
         let meant = |entry: &&crate::PassiveAddress| {
             entry.clients.is_none_or(|network| network.contains(client))
         };
-        let host = &self.passive.addresses.iter().find(meant)?.host;
-        if let Ok(address) = host.parse() {
-            return Some(address);
-        }
-        let found = (host.as_str(), 0).to_socket_addrs().ok().and_then(|mut addresses| {
-            addresses.find_map(|address| match address.ip() {
-                IpAddr::V4(v4) => Some(v4),
-                IpAddr::V6(_) => None,
-            })
-        });
-        if found.is_none() {
-            // supervisor/src/log/events.rs names it for all others.
-            tracing::event!(
-                tracing::Level::WARN,
-                event = "passive-address",
-                host,
-                "the name has no IPv4 address now; PASV announces the local address"
-            );
-        }
-        found
+        self.passive.addresses.iter().find(meant).map(|entry| entry.host.as_str())
     }
 
     /// What a session of I2FTP is told.

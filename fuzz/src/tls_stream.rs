@@ -28,7 +28,7 @@ fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
         let keeper = world::World::new();
-        let control = ControlTls::new(&keeper.tls).expect("the settings are right");
+        let control = ControlTls::new(&keeper.tls, None).expect("the settings are right");
         control.attach(keeper.keeper());
         let clients = [true, false].map(|tls13| keeper.client(tls13, &[]));
         World { control, clients }

@@ -157,6 +157,11 @@ impl Helper {
                 }
                 Ok(())
             }
+            SupervisorToHelper::Ping => {
+                // A supervisor that does not read gets its answer when it asks again.
+                self.supervisor.try_send(&HelperToSupervisor::Pong, &[]).ok();
+                Ok(())
+            }
             SupervisorToHelper::Detach { session } => {
                 if let Some(slot) = self.slots.get(&session).copied() {
                     self.detach(slot);

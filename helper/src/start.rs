@@ -55,7 +55,8 @@ pub fn run() -> Result<(), Ended> {
         SupervisorToHelper::Boot { confinement, from_port_20 } => (confinement, from_port_20),
         SupervisorToHelper::Listen { .. }
         | SupervisorToHelper::Attach { .. }
-        | SupervisorToHelper::Detach { .. } => {
+        | SupervisorToHelper::Detach { .. }
+        | SupervisorToHelper::Ping => {
             return Err(Ended::Failed("the first message was not Boot".into()));
         }
     };

@@ -11,6 +11,9 @@ use crate::{
     process::{Confinement, LockdownFailure, SandboxReport},
 };
 
+/// Version of the bytes of this channel: raised when those of a message change, not when one is added.
+pub const EPOCH: u32 = 1;
+
 /// Where accounts are looked up, in the order of `[auth] backends`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Backend {
@@ -101,8 +104,11 @@ pub enum Attempt {
     /// The code, after `NeedSecondFactor` for this user on this connection: the supervisor
     /// remembers whose password was right.
     SecondFactor {
-        /// The name.
+        /// The name that was typed.
         user: UserName,
+        /// The name of whoever's password was right, as `NeedSecondFactor` said it: nobody else may
+        /// be logged in.
+        canonical: UserName,
     },
     /// After `GrantedInSession`: the beginning of the PAM session. Answer: `SessionOpened`.
     OpenSession {
@@ -129,6 +135,8 @@ pub enum Attempt {
         nonce: Bytes<64>,
         /// The answer.
         proof: Bytes<64>,
+        /// Whose account the right answer is for.
+        account: I2ftpAccount,
     },
     /// Nobody's: the supervisor asks at its start whether an authenticator can lock itself down on
     /// this host. It ends after `Ready`, without a verdict.
@@ -149,6 +157,18 @@ impl Attempt {
     }
 }
 
+/// What `[i2ftp]` says of the account of its clients.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct I2ftpAccount {
+    /// `account`: its name in the account file.
+    #[serde(deserialize_with = "bounded::optional_text::<1024, _>")]
+    pub account: Option<String>,
+    /// `root`.
+    pub root: Option<PathBuf>,
+    /// `read_only`.
+    pub read_only: bool,
+}
+
 /// Authenticator → supervisor.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum AuthenticatorToSupervisor {
@@ -166,6 +186,9 @@ impl Message for AuthenticatorToSupervisor {
     const MAX_BYTES: usize = 32 * 1024;
 }
 
+/// The word with which the reason of a refusal begins when somebody guesses at a second factor.
+pub const GUESSING: &str = "second-factor-guessing";
+
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
@@ -179,8 +202,11 @@ pub enum Verdict {
     /// The PAM session is closed.
     SessionClosed,
     /// The password is right; a code is needed.
-    NeedSecondFactor,
-    /// I2FTP: the first 16 bytes are right. (The right proof is `Granted`.)
+    NeedSecondFactor {
+        /// The name by which the account store knows whoever's password it is.
+        canonical: UserName,
+    },
+    /// I2FTP: the first 16 bytes are right. (The right proof is `Granted`, with the account.)
     I2ftpRight,
     /// Refused. The reason is for the log alone, never for the client.
     Refused {

@@ -12,6 +12,9 @@ use crate::{
     process::{Confinement, LockdownFailure, SandboxReport},
 };
 
+/// Version of the bytes of this channel: raised when those of a message change, not when one is added.
+pub const EPOCH: u32 = 1;
+
 /// What a client that connected speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Service {
@@ -26,7 +29,7 @@ pub enum Service {
 }
 
 /// A certificate chain the gate may present; its key is in the keeper.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
     /// Number of its key.
     pub key: KeyId,
@@ -111,6 +114,10 @@ pub enum SupervisorToGate {
     /// While an `Authenticate` or a `SecondFactor` is judged, at most once. One descriptor: the
     /// channel to the authenticator, over which the gate sends what was typed.
     Authenticator,
+    /// The answer to `NeedKeeper`. One descriptor: the gate's end of a signing channel.
+    KeeperChannel,
+    /// No keeper is there at the moment.
+    NotAvailable,
 }
 
 impl Message for SupervisorToGate {
@@ -118,8 +125,11 @@ impl Message for SupervisorToGate {
     fn descriptors(&self) -> RangeInclusive<usize> {
         match self {
             SupervisorToGate::Serve { .. } => 1..=2,
-            SupervisorToGate::BecomeRelay | SupervisorToGate::Authenticator => 1..=1,
-            SupervisorToGate::Boot { .. }
+            SupervisorToGate::BecomeRelay
+            | SupervisorToGate::Authenticator
+            | SupervisorToGate::KeeperChannel => 1..=1,
+            SupervisorToGate::NotAvailable
+            | SupervisorToGate::Boot { .. }
             | SupervisorToGate::AuthResult(_)
             | SupervisorToGate::End { .. } => 0..=0,
         }
@@ -221,6 +231,9 @@ pub enum GateToSupervisor {
     },
     /// The gate ends, and why. For the log and the penalties.
     Closed(GateClosed),
+    /// The keeper has died before it has signed: another signing channel, please. A few times at most.
+    /// Answer: `KeeperChannel` or `NotAvailable`.
+    NeedKeeper,
 }
 
 impl Message for GateToSupervisor {

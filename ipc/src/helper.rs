@@ -14,6 +14,9 @@ use crate::{
     process::{Confinement, LockdownFailure, SandboxReport},
 };
 
+/// Version of the bytes of this channel: raised when those of a message change, not when one is added.
+pub const EPOCH: u32 = 1;
+
 /// Supervisor → helper.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum SupervisorToHelper {
@@ -49,6 +52,8 @@ pub enum SupervisorToHelper {
         /// The session.
         session: SessionId,
     },
+    /// Is the helper still serving? Answer: `Pong`.
+    Ping,
 }
 
 impl Message for SupervisorToHelper {
@@ -58,7 +63,8 @@ impl Message for SupervisorToHelper {
             SupervisorToHelper::Attach { .. } => 1..=1,
             SupervisorToHelper::Boot { .. }
             | SupervisorToHelper::Listen { .. }
-            | SupervisorToHelper::Detach { .. } => 0..=0,
+            | SupervisorToHelper::Detach { .. }
+            | SupervisorToHelper::Ping => 0..=0,
         }
     }
 }
@@ -90,6 +96,8 @@ pub enum HelperToSupervisor {
         #[serde(deserialize_with = "bounded::text::<1024, _>")]
         what: String,
     },
+    /// The answer to `Ping`.
+    Pong,
 }
 
 impl Message for HelperToSupervisor {
@@ -100,7 +108,8 @@ impl Message for HelperToSupervisor {
             HelperToSupervisor::Ready { .. }
             | HelperToSupervisor::Failed(_)
             | HelperToSupervisor::NotListening { .. }
-            | HelperToSupervisor::Violation { .. } => 0..=0,
+            | HelperToSupervisor::Violation { .. }
+            | HelperToSupervisor::Pong => 0..=0,
         }
     }
 }

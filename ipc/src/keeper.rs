@@ -11,6 +11,9 @@ use crate::{
     process::{Confinement, LockdownFailure, SandboxReport},
 };
 
+/// Version of the bytes of this channel: raised when those of a message change, not when one is added.
+pub const EPOCH: u32 = 1;
+
 /// Number of a private key within the keeper. A reload gives new numbers; old ones stay valid for
 /// the channels that were attached before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -45,7 +48,7 @@ pub enum SupervisorToKeeper {
     },
     /// Another keeper has taken over: end when the last signing channel has closed.
     Retire,
-    /// One descriptor: a signing channel.
+    /// One descriptor: a signing channel. It takes the place of the one this session has.
     Attach {
         /// For whom.
         session: SessionId,
@@ -54,6 +57,8 @@ pub enum SupervisorToKeeper {
         /// Whether signatures for TLS 1.2 are made.
         tls12: bool,
     },
+    /// Is the keeper still serving? Answer: `Pong`.
+    Ping,
 }
 
 impl Message for SupervisorToKeeper {
@@ -64,7 +69,8 @@ impl Message for SupervisorToKeeper {
             SupervisorToKeeper::Attach { .. } => 1..=1,
             SupervisorToKeeper::Boot { .. }
             | SupervisorToKeeper::Forget { .. }
-            | SupervisorToKeeper::Retire => 0..=0,
+            | SupervisorToKeeper::Retire
+            | SupervisorToKeeper::Ping => 0..=0,
         }
     }
 }
@@ -129,6 +135,8 @@ pub enum KeeperToSupervisor {
         #[serde(deserialize_with = "bounded::text::<1024, _>")]
         what: String,
     },
+    /// The answer to `Ping`.
+    Pong,
 }
 
 impl Message for KeeperToSupervisor {

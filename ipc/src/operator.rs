@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{account::SessionId, bounded, channel::Message, process::SandboxReport};
 
+/// Version of the bytes of this channel: raised when those of a message change, not when one is added.
+pub const EPOCH: u32 = 1;
+
 /// Command line → supervisor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Request {
@@ -74,6 +77,8 @@ pub enum Answer {
         /// Whether another message follows.
         more: bool,
     },
+    /// The configuration was read again; these keys have changed and need a restart.
+    Reloaded(#[serde(deserialize_with = "bounded::list::<256, _, _>")] Vec<String>),
 }
 
 impl Message for Answer {
@@ -118,6 +123,8 @@ pub struct Status {
     /// The sandbox layers: one line each.
     #[serde(deserialize_with = "bounded::list::<64, _, _>")]
     pub layers: Vec<String>,
+    /// Lines of the log that were lost because nobody read it, or it had no room.
+    pub log_lines_lost: u64,
     /// The certificates that new connections are served with, the default first.
     pub certificates: Vec<CertificateRow>,
 }

@@ -17,6 +17,9 @@ use crate::{
     share::Rate,
 };
 
+/// Version of the bytes of this channel: raised when those of a message change, not when one is added.
+pub const EPOCH: u32 = 1;
+
 /// Longest path in a message, in bytes (PATH_MAX).
 pub const MAX_PATH: usize = 4096;
 

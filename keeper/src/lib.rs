@@ -27,6 +27,7 @@ use ipc::{
     fdpass,
     keeper::{KeeperToSupervisor, KeyId, LOCKED_MEMORY, Sign, Signed, SupervisorToKeeper},
     last_words,
+    share::{Rate, Share},
 };
 use policy::{Features, LockedDown, Role};
 use rustix::{
@@ -43,10 +44,17 @@ type Supervisor = Channel<KeeperToSupervisor, SupervisorToKeeper>;
 /// The keeper's side of a signing channel.
 type Client = Channel<Signed, Sign>;
 
-/// Signatures a channel may have at once before it is slowed down.
-const BURST: u32 = 64;
-/// Time in which a channel that was slowed down earns one more signature.
+/// Signatures a channel may have per second, and at once before it is slowed down.
+const RATE: Rate = Rate::new(200, 64);
+/// How long to wait before it is looked whether a channel that was slowed down may go on.
 const EARN: Duration = Duration::from_millis(5);
+/// Signatures of one turn of the loop: an RSA one takes a millisecond, and the supervisor waits
+/// for a `Pong`.
+const SIGNATURES_PER_TURN: usize = 64;
+/// Most descriptors of a keeper: the limit of its policy.
+const MOST_DESCRIPTORS: u64 = 8192;
+/// Descriptors that are not signing channels: the channel to the supervisor, key files, spare ones.
+const OTHER_DESCRIPTORS: u64 = 64;
 
 /// Runs the keeper until the supervisor ends it. It ends with exit_group alone, which is all its
 /// policy allows.
@@ -67,6 +75,7 @@ fn boot() -> Result<Option<Keeper>, ChannelError> {
         return Err(ChannelError::Garbage("the first message was not Boot".into()));
     };
     warm_up();
+    let signing = reserve_room();
     let memory_locked = lock_memory();
     let locked = match policy::lockdown(Role::Keeper, &confinement, Features::NONE, None) {
         Ok(locked) => locked,
@@ -80,10 +89,19 @@ fn boot() -> Result<Option<Keeper>, ChannelError> {
     Ok(Some(Keeper {
         supervisor,
         keys: BTreeMap::new(),
-        signing: Vec::new(),
+        signing,
+        next: 0,
         retiring: false,
         _locked: Some(locked),
     }))
+}
+
+/// Room for every signing channel that this process can have descriptors for. The list never grows, so
+/// that no number of clients leads to a system call that the policy does not allow.
+fn reserve_room() -> Vec<Signing> {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(MOST_DESCRIPTORS);
+    let room = limit.min(MOST_DESCRIPTORS).saturating_sub(OTHER_DESCRIPTORS);
+    Vec::with_capacity(usize::try_from(room).unwrap_or_default())
 }
 
 /// Has aws-lc set itself up: it looks at the processor, seeds its random generator, and wakes other
@@ -108,7 +126,10 @@ fn lock_memory() -> bool {
 struct Keeper {
     supervisor: Supervisor,
     keys: BTreeMap<KeyId, PrivateKey>,
+    /// Signing channels, one per session; within the room that was reserved.
     signing: Vec<Signing>,
+    /// The channel whose turn is next: each turn of the loop answers a bounded number.
+    next: usize,
     /// Another keeper has taken over; this one ends with its last signing channel.
     retiring: bool,
     /// Proof that the sandbox is up; tests serve without one.
@@ -123,31 +144,9 @@ struct Signing {
     left: u32,
     /// Whether TLS 1.2 signatures are made for it.
     tls12: bool,
-    allowance: Allowance,
-}
-
-/// How fast a channel may ask: a bucket of [`BURST`] signatures that fills by one each [`EARN`].
-struct Allowance {
-    tokens: u32,
-    since: Instant,
-}
-
-impl Allowance {
-    fn full(now: Instant) -> Self {
-        Allowance { tokens: BURST, since: now }
-    }
-
-    fn earn(&mut self, now: Instant) {
-        let periods = now.saturating_duration_since(self.since).as_nanos() / EARN.as_nanos();
-        if let Ok(periods @ 1..) = u32::try_from(periods.min(u128::from(BURST))) {
-            self.tokens = self.tokens.saturating_add(periods).min(BURST);
-            self.since = now;
-        }
-    }
-
-    fn spend(&mut self) {
-        self.tokens = self.tokens.saturating_sub(1);
-    }
+    share: Share,
+    /// Whether it is to be let go.
+    over: bool,
 }
 
 /// Why a signing channel ends.
@@ -180,16 +179,12 @@ impl Keeper {
     /// channel without allowance is not looked at until it has earned some.
     fn wait(&mut self) -> io::Result<(bool, Vec<bool>)> {
         let now = Instant::now();
-        let mut slowed = false;
-        for signing in &mut self.signing {
-            signing.allowance.earn(now);
-            slowed |= signing.allowance.tokens == 0;
-        }
+        let slow = |signing: &Signing| signing.share.wait(now).is_some();
+        let slowed = self.signing.iter().any(slow);
         let mut fds = Vec::with_capacity(self.signing.len().saturating_add(1));
         fds.push(PollFd::new(&self.supervisor, PollFlags::IN));
         for signing in &self.signing {
-            let wanted =
-                if signing.allowance.tokens == 0 { PollFlags::empty() } else { PollFlags::IN };
+            let wanted = if slow(signing) { PollFlags::empty() } else { PollFlags::IN };
             fds.push(PollFd::new(&signing.channel, wanted));
         }
         let timeout = slowed.then(|| Timespec { tv_sec: 0, tv_nsec: EARN.subsec_nanos().into() });
@@ -215,6 +210,11 @@ impl Keeper {
             SupervisorToKeeper::Load { key } => self.answer_load(key, fds),
             SupervisorToKeeper::Forget { key } => {
                 self.keys.remove(&key);
+                Ok(())
+            }
+            SupervisorToKeeper::Ping => {
+                // Never waits; a supervisor that does not read asks again.
+                drop(self.supervisor.try_send(&KeeperToSupervisor::Pong, &[]));
                 Ok(())
             }
             SupervisorToKeeper::Retire => {
@@ -253,40 +253,47 @@ impl Keeper {
     }
 
     fn attach(&mut self, session: SessionId, signatures: u32, tls12: bool, fds: Vec<OwnedFd>) {
+        // A session has one channel: its gate's is not needed any longer, an older one is dead.
+        self.signing.retain(|signing| signing.session != session);
         for fd in fds {
+            if self.signing.len() == self.signing.capacity() {
+                // The dropped end tells the gate or session that there is none.
+                return;
+            }
             self.signing.push(Signing {
                 session,
                 channel: Channel::from_fd(fd),
                 left: signatures,
                 tls12,
-                allowance: Allowance::full(Instant::now()),
+                share: Share::new(RATE, Instant::now()),
+                over: false,
             });
         }
     }
 
     /// Answers one request of each ready channel, so that a busy one cannot starve the others, and
-    /// lets go of those that end.
+    /// lets go of those that end. Of many ready channels a bounded number has its turn at a time, so
+    /// that the supervisor is heard between them.
     fn answer_signing(&mut self, ready: &[bool]) {
-        let Keeper { supervisor, keys, signing, .. } = self;
-        let mut ready = ready.iter();
-        signing.retain_mut(|signing| {
-            if !ready.next().copied().unwrap_or_default() {
-                return true;
+        let Keeper { supervisor, keys, signing, next, .. } = self;
+        let all = signing.len();
+        let start = (*next).min(all);
+        let is_ready = |at: &usize| ready.get(*at).copied().unwrap_or_default();
+        let turn: Vec<usize> =
+            (start..all).chain(0..start).filter(is_ready).take(SIGNATURES_PER_TURN).collect();
+        *next = turn.last().map_or(0, |last| last.saturating_add(1));
+        for at in turn {
+            let Some(signing) = signing.get_mut(at) else { continue };
+            let Err(end) = signing.answer(keys) else { continue };
+            signing.over = true;
+            if let End::Violation(what) = end {
+                let session = signing.session;
+                // Never waits: a supervisor that does not read must not stop the signing. The report
+                // is for the log; the channel is closed either way.
+                drop(supervisor.try_send(&KeeperToSupervisor::Violation { session, what }, &[]));
             }
-            match signing.answer(keys) {
-                Ok(()) => true,
-                Err(End::Closed) => false,
-                Err(End::Violation(what)) => {
-                    let session = signing.session;
-                    // Never waits: a supervisor that does not read must not stop the signing. The
-                    // report is for the log; the channel is closed either way.
-                    drop(
-                        supervisor.try_send(&KeeperToSupervisor::Violation { session, what }, &[]),
-                    );
-                    false
-                }
-            }
-        });
+        }
+        signing.retain(|signing| !signing.over);
     }
 }
 
@@ -299,7 +306,7 @@ impl Signing {
             Err(ChannelError::Closed | ChannelError::System(_)) => return Err(End::Closed),
             Err(e) => return Err(End::Violation(e.to_string())),
         };
-        self.allowance.spend();
+        self.share.charge(1, Instant::now());
         let answer = self.answer_sign(request, keys);
         let message = match &answer {
             Ok(signature) => Signed::Signature(signature.clone()),

@@ -8,6 +8,9 @@ use crate::test_certificate;
 const KEY: KeyId = KeyId(7);
 const P256: u16 = 0x0403;
 
+/// Signing channels that a keeper of these tests has room for.
+const ROOM: usize = 200;
+
 /// A keeper that serves in a thread, with one key loaded.
 struct Bench {
     supervisor: Channel<SupervisorToKeeper, KeeperToSupervisor>,
@@ -21,7 +24,8 @@ impl Bench {
             Keeper {
                 supervisor: keeper,
                 keys: BTreeMap::new(),
-                signing: Vec::new(),
+                signing: Vec::with_capacity(ROOM),
+                next: 0,
                 retiring: false,
                 _locked: None,
             }
@@ -39,8 +43,12 @@ impl Bench {
     }
 
     fn attach(&self, signatures: u32, tls12: bool) -> Channel<Sign, Signed> {
+        self.attach_to(3, signatures, tls12)
+    }
+
+    fn attach_to(&self, session: u64, signatures: u32, tls12: bool) -> Channel<Sign, Signed> {
         let (client, keeper) = Channel::pair().unwrap();
-        let attach = SupervisorToKeeper::Attach { session: SessionId(3), signatures, tls12 };
+        let attach = SupervisorToKeeper::Attach { session: SessionId(session), signatures, tls12 };
         self.supervisor.send(&attach, &[AsFd::as_fd(&keeper)]).unwrap();
         client
     }
@@ -127,9 +135,9 @@ fn refuses_a_key_that_is_not_there() {
 #[test]
 fn slows_down_a_channel_that_asks_too_fast_and_serves_the_others() {
     let bench = Bench::start();
-    let (fast, other) = (bench.attach(1000, true), bench.attach(1, true));
+    let (fast, other) = (bench.attach(1000, true), bench.attach_to(4, 1, true));
     let began = Instant::now();
-    for _ in 0..BURST + 20 {
+    for _ in 0..RATE.burst + 20 {
         assert!(matches!(ask(&fast, KEY, true, verify_input()), Signed::Signature(_)));
     }
     assert!(began.elapsed() >= EARN * 15, "{:?}", began.elapsed());
@@ -171,4 +179,52 @@ fn a_retiring_keeper_ends_with_its_last_channel() {
     assert!(!bench.ended.is_finished());
     drop(client);
     assert!(bench.ended.join().unwrap().is_ok());
+}
+
+#[test]
+fn a5_a_session_has_one_channel_however_often_it_asks() {
+    let bench = Bench::start();
+    let old: Vec<_> = (0..ROOM * 3).map(|_| bench.attach(1, true)).collect();
+    let current = bench.attach(1, true);
+    assert!(matches!(ask(&current, KEY, true, verify_input()), Signed::Signature(_)));
+    for channel in old {
+        assert!(matches!(channel.recv(), Err(ChannelError::Closed)));
+    }
+}
+
+#[test]
+fn a5_a_full_keeper_refuses_the_next_channel_and_serves_the_others() {
+    let bench = Bench::start();
+    let sessions = u64::try_from(ROOM).unwrap();
+    let clients: Vec<_> = (0..sessions).map(|n| bench.attach_to(n, 1, true)).collect();
+    let beyond = bench.attach_to(sessions, 1, true);
+    assert!(matches!(beyond.recv(), Err(ChannelError::Closed)));
+    for client in &clients {
+        assert!(matches!(ask(client, KEY, true, verify_input()), Signed::Signature(_)));
+    }
+    drop(clients);
+    // Their places are free again.
+    let next = bench.attach_to(sessions, 1, true);
+    assert!(matches!(ask(&next, KEY, true, verify_input()), Signed::Signature(_)));
+}
+
+#[test]
+fn i9_a_busy_keeper_answers_a_ping_between_two_turns() {
+    let bench = Bench::start();
+    let sessions = u64::try_from(ROOM).unwrap();
+    let clients: Vec<_> = (0..sessions).map(|n| bench.attach_to(n, 10, true)).collect();
+    for client in &clients {
+        for _ in 0..5 {
+            let input = Bytes::try_from(verify_input()).unwrap();
+            let request = Sign::Sign { key: KEY, scheme: P256, tls13: true, input };
+            client.send(&request, &[]).unwrap();
+        }
+    }
+    bench.supervisor.send(&SupervisorToKeeper::Ping, &[]).unwrap();
+    assert!(matches!(bench.supervisor.recv().unwrap().message, KeeperToSupervisor::Pong));
+    for client in &clients {
+        for _ in 0..5 {
+            assert!(matches!(client.recv().unwrap().message, Signed::Signature(_)));
+        }
+    }
 }

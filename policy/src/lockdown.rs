@@ -204,6 +204,7 @@ fn limit(policy: &Policy) -> Result<(), LockdownFailure> {
             LimitedResource::Nofile => Resource::RLIMIT_NOFILE,
             LimitedResource::Memlock => Resource::RLIMIT_MEMLOCK,
             LimitedResource::Msgqueue => Resource::RLIMIT_MSGQUEUE,
+            LimitedResource::As => Resource::RLIMIT_AS,
         };
         let failed = |e: nix::Error| failure("limits", format!("{resource:?} cannot be set: {e}"));
         let (_, hard) = getrlimit(resource).map_err(failed)?;

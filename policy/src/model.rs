@@ -167,6 +167,8 @@ pub enum LimitedResource {
     Memlock,
     /// POSIX message queues.
     Msgqueue,
+    /// Address space, in bytes: everything that is mapped, shared memory too.
+    As,
 }
 
 /// Landlock: which classes of rights are taken away, and which rights remain beneath the root.

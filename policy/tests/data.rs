@@ -3,7 +3,7 @@
 use ipc::account::Rights;
 use policy::{
     Feature, Features, Role, compile,
-    model::{IdentityKind, Style},
+    model::{IdentityKind, LimitedResource, Style},
     policy_of,
 };
 
@@ -107,6 +107,23 @@ fn the_roles_that_face_clients_name_what_is_allowed() {
         assert!(policy.process.no_new_privs.is, "{role}");
         assert!(!policy.process.dumpable.is, "{role}");
         assert_eq!(policy.process.dies_with_parent.is, role != Role::Supervisor, "{role}");
+    }
+}
+
+#[test]
+fn a11_no_captured_process_takes_the_memory_of_the_host() {
+    const MIB: u64 = 1 << 20;
+    for (role, most) in [
+        (Role::Gate, 64 * MIB),
+        (Role::Relay, 64 * MIB),
+        (Role::Session, 128 * MIB),
+        (Role::Helper, 128 * MIB),
+        (Role::Keeper, 512 * MIB),
+        (Role::Authenticator, 2048 * MIB),
+    ] {
+        let limits = policy_of(role).unwrap().limits;
+        let memory = limits.iter().find(|limit| limit.resource == LimitedResource::As).unwrap();
+        assert!(memory.at_most <= most, "{role}: {}", memory.at_most);
     }
 }
 

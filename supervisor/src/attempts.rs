@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use accounts::I2ftpAccount;
 use ipc::{
     account::Account,
-    authenticator::{Attempt, Verdict},
+    authenticator::{Attempt, GUESSING, I2ftpAccount, Verdict},
     bounded::{Bytes, Secret, UserName},
     gate::{AuthResult, GateToSupervisor, Service},
 };
@@ -36,6 +35,17 @@ pub enum Outcome {
     LoggedIn(Account),
 }
 
+/// Whose code is awaited.
+#[derive(Debug)]
+struct AwaitedCode {
+    /// The name that was typed.
+    user: UserName,
+    /// The name by which the account store knows whoever's password was right.
+    canonical: UserName,
+    /// Whether the password came over TLS, as the gate says.
+    tls: bool,
+}
+
 /// The attempts of one connection.
 #[derive(Debug)]
 pub struct Attempts<'a> {
@@ -44,7 +54,7 @@ pub struct Attempts<'a> {
     gate: &'a GateChannel,
     failures: u32,
     /// Whose password was right, while the code is awaited. The gate cannot name another account.
-    awaiting_code: Option<(UserName, bool)>,
+    awaiting_code: Option<AwaitedCode>,
     /// I2FTP: what the next proof must answer. Made here, so that a gate that has been taken over
     /// cannot pass on an answer recorded elsewhere.
     nonce: Option<Bytes<64>>,
@@ -69,7 +79,8 @@ impl<'a> Attempts<'a> {
             GateToSupervisor::I2ftpKnock { .. } => i2ftp,
             GateToSupervisor::I2ftpProof { .. } => self.nonce.is_some(),
             GateToSupervisor::Closed(_) => true,
-            GateToSupervisor::Ready(_)
+            GateToSupervisor::NeedKeeper
+            | GateToSupervisor::Ready(_)
             | GateToSupervisor::Failed(_)
             | GateToSupervisor::Handover { .. } => false,
         }
@@ -114,11 +125,11 @@ impl<'a> Attempts<'a> {
 
     /// The code of a second factor.
     pub async fn second_factor(&mut self) -> Outcome {
-        let Some((user, tls)) = self.awaiting_code.take() else {
+        let Some(AwaitedCode { user, canonical, tls }) = self.awaiting_code.take() else {
             // Only a gate that has been taken over asks this.
             return Outcome::Answer(AuthResult::Refused);
         };
-        let attempt = Attempt::SecondFactor { user: user.clone() };
+        let attempt = Attempt::SecondFactor { user: user.clone(), canonical };
         self.judge(user, tls, attempt).await
     }
 
@@ -147,25 +158,27 @@ impl<'a> Attempts<'a> {
             return Outcome::Answer(AuthResult::Refused);
         };
         let Some(psk) = self.psk() else { return Self::unavailable() };
-        let user = match self.i2ftp(Attempt::I2ftpProof { psk, nonce, proof }).await {
-            Ok(user) => user,
+        let Some(account) = self.i2ftp_account() else { return Self::unavailable() };
+        let attempt = Attempt::I2ftpProof { psk, nonce, proof, account };
+        let (user, account) = match self.i2ftp(attempt).await {
+            Ok((user, Some(account))) => (user, account),
+            Ok((user, None)) => return self.broken(&user, "the verdict has no account"),
             Err(outcome) => return outcome,
         };
         let tls = match self.connection.service {
             Service::I2ftpTls => true,
             Service::I2ftp | Service::Ftp | Service::FtpsImplicit => false,
         };
-        let config = self.connection.server.config();
-        let i2ftp = config.i2ftp.as_ref().map(|i2ftp| I2ftpAccount {
-            users_file: &config.auth.users_file,
-            account: i2ftp.account.as_deref(),
-            root: i2ftp.root.as_deref(),
+        self.granted(&user, account, tls)
+    }
+
+    /// Whose account the clients of I2FTP get; a reload may have taken I2FTP away.
+    fn i2ftp_account(&self) -> Option<I2ftpAccount> {
+        self.connection.server.config().i2ftp.as_ref().map(|i2ftp| I2ftpAccount {
+            account: i2ftp.account.clone(),
+            root: i2ftp.root.clone(),
             read_only: i2ftp.read_only,
-        });
-        match accounts::of_i2ftp(i2ftp) {
-            Ok(account) => self.granted(&user, account, tls),
-            Err(e) => self.broken(&user, &e.to_string()),
-        }
+        })
     }
 
     /// The pre-shared key; a reload may have taken I2FTP away.
@@ -177,8 +190,9 @@ impl<'a> Attempts<'a> {
         Outcome::Answer(AuthResult::Unavailable(UNAVAILABLE.into()))
     }
 
-    /// Has one half of I2FTP's login judged; the name it goes by in the log, if it is right.
-    async fn i2ftp(&mut self, attempt: Attempt) -> Result<UserName, Outcome> {
+    /// Has one half of I2FTP's login judged. If it is right: the name it goes by in the log, and, of
+    /// the second half, the account.
+    async fn i2ftp(&mut self, attempt: Attempt) -> Result<(UserName, Option<Account>), Outcome> {
         let Ok(user) = UserName::try_from("i2ftp".to_owned()) else {
             return Err(Outcome::Answer(AuthResult::Refused));
         };
@@ -192,7 +206,8 @@ impl<'a> Attempts<'a> {
         let address = self.connection.client.ip();
         let started = Instant::now();
         match login::judge(&self.connection.server, address, false, attempt, None).await {
-            Ok(Verdict::I2ftpRight) => Ok(user),
+            Ok(Verdict::I2ftpRight) => Ok((user, None)),
+            Ok(Verdict::Granted(account)) => Ok((user, Some(account))),
             Ok(verdict) => Err(self.refused(&user, &verdict, started).await),
             Err(e) => Err(self.broken(&user, &e.to_string())),
         }
@@ -206,8 +221,8 @@ impl<'a> Attempts<'a> {
             Ok(Verdict::GrantedInSession(account)) => {
                 self.granted_in_session(&user, account, tls, started).await
             }
-            Ok(Verdict::NeedSecondFactor) => {
-                self.awaiting_code = Some((user, tls));
+            Ok(Verdict::NeedSecondFactor { canonical }) => {
+                self.awaiting_code = Some(AwaitedCode { user, canonical, tls });
                 Outcome::Answer(AuthResult::NeedSecondFactor)
             }
             Ok(verdict) => self.refused(&user, &verdict, started).await,
@@ -283,10 +298,20 @@ impl<'a> Attempts<'a> {
             | Verdict::GrantedInSession(_)
             | Verdict::SessionOpened
             | Verdict::SessionClosed
-            | Verdict::NeedSecondFactor
+            | Verdict::NeedSecondFactor { .. }
             | Verdict::I2ftpRight => ("out-of-turn", AuthResult::Refused),
         };
         let reason = reason.to_owned();
+        if reason.starts_with(GUESSING) {
+            log_event!(
+                SecondFactorGuessing,
+                session = self.connection.session.0,
+                client = %self.connection.client.ip(),
+                account = user.as_str(),
+                reason,
+                "whoever sends codes for this account knows its password, or is its user"
+            );
+        }
         self.failed(Some(user), &reason, answer, started).await
     }
 

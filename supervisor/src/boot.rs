@@ -9,6 +9,7 @@ use std::{
 };
 
 use ipc::{Message, process::LockdownFailure};
+use tokio::sync::Notify;
 
 use crate::{
     children::{Child, Children, Program},
@@ -120,6 +121,25 @@ pub async fn boot_with<S: Message, R: Message>(
         .map_err(|e| failed(&e))?
         .message;
     Ok(Booted { child, channel, answer })
+}
+
+/// How long a gate or session waits for the next helper or keeper.
+const REPLACEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it looks whether one that is busy has room for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What `attach` gives, as soon as there is a process that it can attach to; `None` when there is none
+/// in time. `arrived` tells of the next process.
+pub async fn next_process<T>(arrived: &Notify, attach: impl Fn() -> Option<T>) -> Option<T> {
+    let attached = async {
+        loop {
+            if let Some(attached) = attach() {
+                return attached;
+            }
+            tokio::time::timeout(LOOK_AGAIN, arrived.notified()).await.ok();
+        }
+    };
+    tokio::time::timeout(REPLACEMENT_TIMEOUT, attached).await.ok()
 }
 
 /// A process that must always run and has died.

@@ -6,7 +6,7 @@
 
 use std::{
     cell::RefCell,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
     time::Duration,
@@ -20,12 +20,14 @@ use ipc::{
     process::SandboxReport,
     session::SupervisorToSession,
 };
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 
 use crate::{
     attempts::{Attempts, Outcome},
     census::{Full, Place},
     children::{Child, Ended},
+    deadlines::{GateDeadlines, Overdue, past},
+    hang_ups::HangUp,
     listen,
     pam_session::PamSession,
     penalties::Cause,
@@ -78,6 +80,8 @@ pub struct Connection {
     /// The PAM session of its account, if one is open: closed when the connection is over, however
     /// it ends.
     pub pam_session: RefCell<Option<PamSession>>,
+    /// The watch over the client's end of the control connection.
+    pub hang_up: HangUp,
 }
 
 /// A gate that stayed to relay the control connection of a TLS session.
@@ -102,6 +106,17 @@ enum GateEnd {
 /// Serves one client from accept to the end.
 pub async fn serve(server: Rc<Server>, client: Client) {
     let Client { control, address, local, service, place } = client;
+    let stranger = match admit_stranger(&server, address.ip(), service) {
+        Ok(stranger) => stranger,
+        Err(reason) => return server.refused(address.ip(), reason),
+    };
+    let hang_up = match server.hang_ups.watch(&control) {
+        Ok(hang_up) => hang_up,
+        Err(e) => {
+            log_event!(AcceptFailed, "{e}; descriptors have run out");
+            return server.refused(address.ip(), "no-descriptors");
+        }
+    };
     let session = server.next_session();
     let (entry, mut orders) = server.sessions.enter(session, address);
     let connection = Connection {
@@ -111,8 +126,9 @@ pub async fn serve(server: Rc<Server>, client: Client) {
         local,
         service,
         entry,
-        stranger: RefCell::default(),
+        stranger: RefCell::new(stranger),
         pam_session: RefCell::default(),
+        hang_up,
     };
     log_event!(
         Connected,
@@ -121,23 +137,13 @@ pub async fn serve(server: Rc<Server>, client: Client) {
         port = address.port(),
         service = service_word(service),
     );
-    let reason = match admit_stranger(&connection) {
-        Err(reason) => {
-            server.counters.refused();
-            log_event!(Refused, client = %address.ip(), reason);
-            reason.into()
-        }
-        Ok(place) => {
-            connection.stranger.replace(place);
-            match tokio::time::timeout(GATE_PATIENCE, server.pool.take(&server)).await {
-                Ok(gate) => with_gate(&connection, gate, control, &mut orders).await,
-                Err(_) => {
-                    server.counters.refused();
-                    let line = "421 The server is too busy; try again later.\r\n";
-                    listen::refuse(&control, service, line);
-                    "no gate became ready".into()
-                }
-            }
+    let reason = match tokio::time::timeout(GATE_PATIENCE, server.pool.take(&server)).await {
+        Ok(gate) => with_gate(&connection, gate, control, &mut orders).await,
+        Err(_) => {
+            server.refused(address.ip(), "no-gate");
+            let line = "421 The server is too busy; try again later.\r\n";
+            listen::refuse(&control, service, line);
+            "no gate became ready".into()
         }
     };
     log_event!(
@@ -153,27 +159,24 @@ pub async fn serve(server: Rc<Server>, client: Client) {
 
 /// Counts a client of I2FTP among those who have yet to log in: whoever knows the key is through in
 /// a moment, so that few places are enough, and strangers never take those of FTP.
-fn admit_stranger(connection: &Connection) -> Result<Option<Place>, &'static str> {
-    match connection.service {
+fn admit_stranger(
+    server: &Server,
+    client: IpAddr,
+    service: Service,
+) -> Result<Option<Place>, &'static str> {
+    match service {
         Service::Ftp | Service::FtpsImplicit => return Ok(None),
         Service::I2ftp | Service::I2ftpTls => {}
     }
-    let server = &connection.server;
     let config = server.config();
     // A reload may have taken I2FTP away; the gate will be told.
     let Some(i2ftp) = &config.i2ftp else { return Ok(None) };
-    server
-        .i2ftp_strangers
-        .admit(
-            server.block(connection.client.ip()),
-            i2ftp.max_unauthenticated,
-            i2ftp.max_unauthenticated_per_ip,
-        )
-        .map(Some)
-        .map_err(|full| match full {
-            Full::Server => "i2ftp-strangers-full",
-            Full::Address => "i2ftp-strangers-of-address-full",
-        })
+    let (most, most_per_ip) = (i2ftp.max_unauthenticated, i2ftp.max_unauthenticated_per_ip);
+    let admitted = server.i2ftp_strangers.admit(server.block(client), most, most_per_ip);
+    admitted.map(Some).map_err(|full| match full {
+        Full::Server => "i2ftp-strangers-full",
+        Full::Address => "i2ftp-strangers-of-address-full",
+    })
 }
 
 /// Serves a client from its greeting on. Returns why the connection ended.
@@ -216,7 +219,8 @@ async fn gate_part(
         }
         Err(end) => {
             drop(channel);
-            if matches!(&end, GateTalk::Broken(error) if error.is_misbehaviour()) {
+            let misbehaves = matches!(&end, GateTalk::Broken(error) if error.is_misbehaviour());
+            if misbehaves || matches!(end, GateTalk::Overdue(_)) {
                 child.kill();
             }
             let ended = child.wait_or_kill(GOODBYE_PATIENCE).await;
@@ -227,12 +231,25 @@ async fn gate_part(
 
 /// Why talking to a gate ended without a login.
 enum GateTalk {
-    /// It said goodbye.
-    Closed(GateClosed),
+    /// It said that it ends, and whether it was told to.
+    Closed { closed: GateClosed, told: bool },
+    /// It went on for longer than it may.
+    Overdue(Overdue),
     /// Its channel failed: it died, or broke the rules.
     Broken(ChannelError),
     /// The supervisor ended it.
     Stopped(String),
+}
+
+/// Signing channels that a gate may ask for because the keeper has died.
+const KEEPER_CHANNELS_OF_GATE: u32 = 3;
+
+/// The dialogue with a gate: what it says, and how long it may go on.
+struct Dialogue<'a> {
+    connection: &'a Connection,
+    channel: &'a GateChannel,
+    deadlines: GateDeadlines,
+    keeper_channels: u32,
 }
 
 async fn talk_to_gate(
@@ -241,110 +258,180 @@ async fn talk_to_gate(
     control: OwnedFd,
     orders: &mut UnboundedReceiver<Order>,
 ) -> Result<(Box<ReadySession>, Account, bool), GateTalk> {
-    let server = &connection.server;
+    give_client(connection, channel, &control).await?;
+    let login_timeout = connection.server.config().login_timeout;
+    let mut dialogue = Dialogue {
+        connection,
+        channel,
+        deadlines: GateDeadlines::new(Instant::now(), login_timeout),
+        keeper_channels: 0,
+    };
+    let mut attempts = Attempts::new(connection, channel);
+    loop {
+        let message = dialogue.next(orders).await?;
+        if !attempts.in_turn(&message) {
+            return Err(GateTalk::Broken(ChannelError::Garbage("out of turn".into())));
+        }
+        let outcome = judged(&mut attempts, channel, message).await?;
+        dialogue.deadlines.answered(Instant::now());
+        match outcome {
+            Outcome::Answer(answer) => {
+                let answer = SupervisorToGate::AuthResult(answer);
+                channel.send(&answer, &[]).await.map_err(GateTalk::Broken)?;
+            }
+            Outcome::End(reply) => dialogue.end(reply).await?,
+            Outcome::LoggedIn(account) => {
+                connection.stranger.replace(None);
+                if let Some(ready) = start_session(connection, channel, &account).await? {
+                    let relayed = hand_over(channel, &ready, control).await?;
+                    return Ok((Box::new(ready), account, relayed));
+                }
+            }
+        }
+    }
+}
+
+impl Dialogue<'_> {
+    /// The next message that is to be obeyed. A gate that was told to end may say that it does, and
+    /// nothing else.
+    async fn next(
+        &mut self,
+        orders: &mut UnboundedReceiver<Order>,
+    ) -> Result<GateToSupervisor, GateTalk> {
+        let hang_up = &self.connection.hang_up;
+        loop {
+            let message = tokio::select! {
+                overdue = past(self.deadlines.first(hang_up.at())) => {
+                    return Err(GateTalk::Overdue(overdue));
+                }
+                () = hang_up.happened(), if hang_up.at().is_none() => continue,
+                received = self.channel.recv() => received.map_err(GateTalk::Broken)?.message,
+                Some(order) = orders.recv() => {
+                    match order {
+                        Order::Kick(reply) | Order::Finish(reply) => self.end(reply).await?,
+                        Order::NewLimits(_) => {}
+                    }
+                    continue;
+                }
+            };
+            match message {
+                GateToSupervisor::Closed(closed) => {
+                    let told = self.deadlines.is_ending();
+                    return Err(GateTalk::Closed { closed, told });
+                }
+                _ if self.deadlines.is_ending() => {}
+                GateToSupervisor::NeedKeeper => self.attach_keeper().await?,
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// Tells the gate to end, and obeys it no longer.
+    async fn end(&mut self, reply: String) -> Result<(), GateTalk> {
+        self.deadlines.end(Instant::now());
+        let end = SupervisorToGate::End { reply };
+        self.channel.send(&end, &[]).await.map_err(GateTalk::Broken)
+    }
+
+    /// The keeper has died before it has signed: gives the gate a channel to the next one.
+    async fn attach_keeper(&mut self) -> Result<(), GateTalk> {
+        self.keeper_channels = self.keeper_channels.saturating_add(1);
+        if self.keeper_channels > KEEPER_CHANNELS_OF_GATE {
+            let what = "a signing channel too many was asked for";
+            return Err(GateTalk::Broken(ChannelError::Garbage(what.into())));
+        }
+        let keeper = &self.connection.server.keeper;
+        let attached = keeper.attach_soon(self.connection.session);
+        let sent = match undisturbed(self.channel, attached).await? {
+            Some(fd) => {
+                let message = SupervisorToGate::KeeperChannel;
+                self.channel.send(&message, &[fd.as_fd()]).await
+            }
+            None => self.channel.send(&SupervisorToGate::NotAvailable, &[]).await,
+        };
+        sent.map_err(GateTalk::Broken)
+    }
+}
+
+/// Gives a gate its client, and a signing channel if there is a keeper.
+async fn give_client(
+    connection: &Connection,
+    channel: &GateChannel,
+    control: &OwnedFd,
+) -> Result<(), GateTalk> {
     let serve = SupervisorToGate::Serve {
         session: connection.session,
         client: connection.client,
         local: connection.local,
         service: connection.service,
     };
-    let signing = server.keeper.attach(connection.session);
+    let signing = connection.server.keeper.attach(connection.session);
     let fds = match &signing {
         Some(signing) => vec![control.as_fd(), signing.as_fd()],
         None => vec![control.as_fd()],
     };
-    channel.send(&serve, &fds).await.map_err(GateTalk::Broken)?;
-    drop(signing);
-    let mut attempts = Attempts::new(connection, channel);
-    let mut deadline = None;
-    loop {
-        let stopped = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        let message = tokio::select! {
-            () = stopped => return Err(GateTalk::Stopped("ended by the server".into())),
-            received = channel.recv() => received.map_err(GateTalk::Broken)?.message,
-            Some(order) = orders.recv() => match order {
-                Order::Kick(reply) | Order::Finish(reply) => {
-                    let end = SupervisorToGate::End { reply };
-                    channel.send(&end, &[]).await.map_err(GateTalk::Broken)?;
-                    deadline = Some(tokio::time::Instant::now() + GOODBYE_PATIENCE);
-                    continue;
-                }
-                Order::NewLimits(_) => continue,
-            },
-        };
-        if !attempts.in_turn(&message) {
-            return Err(GateTalk::Broken(ChannelError::Garbage("out of turn".into())));
+    channel.send(&serve, &fds).await.map_err(GateTalk::Broken)
+}
+
+/// What becomes of an attempt to log in.
+async fn judged(
+    attempts: &mut Attempts<'_>,
+    channel: &GateChannel,
+    message: GateToSupervisor,
+) -> Result<Outcome, GateTalk> {
+    match message {
+        GateToSupervisor::Authenticate { user, tls, host, client_name } => {
+            drop(host);
+            undisturbed(channel, attempts.password(user, tls, client_name)).await
         }
-        let outcome = match message {
-            GateToSupervisor::Authenticate { user, tls, host, client_name } => {
-                drop(host);
-                let judging = attempts.password(user, tls, client_name);
-                undisturbed(channel, judging).await?
-            }
-            GateToSupervisor::MalformedLogin => undisturbed(channel, attempts.malformed()).await?,
-            GateToSupervisor::SecondFactor => {
-                undisturbed(channel, attempts.second_factor()).await?
-            }
-            GateToSupervisor::I2ftpKnock { key } => {
-                undisturbed(channel, attempts.i2ftp_knock(key)).await?
-            }
-            GateToSupervisor::I2ftpProof { proof } => {
-                undisturbed(channel, attempts.i2ftp_proof(proof)).await?
-            }
-            GateToSupervisor::Closed(closed) => return Err(GateTalk::Closed(closed)),
-            GateToSupervisor::Ready(_)
-            | GateToSupervisor::Failed(_)
-            | GateToSupervisor::Handover { .. } => {
-                return Err(GateTalk::Broken(ChannelError::Garbage("out of turn".into())));
-            }
-        };
-        match outcome {
-            Outcome::Answer(answer) => {
-                let answer = SupervisorToGate::AuthResult(answer);
-                channel.send(&answer, &[]).await.map_err(GateTalk::Broken)?;
-            }
-            Outcome::End(reply) => {
-                let end = SupervisorToGate::End { reply };
-                channel.send(&end, &[]).await.map_err(GateTalk::Broken)?;
-                deadline = Some(tokio::time::Instant::now() + GOODBYE_PATIENCE);
-            }
-            Outcome::LoggedIn(account) => {
-                connection.stranger.replace(None);
-                let occasion = Occasion {
-                    session: connection.session,
-                    account: &account,
-                    service: connection.service,
-                    client: connection.client,
-                    local: connection.local,
-                    tls: connection.entry.is_tls(),
-                };
-                match session::start(server, occasion).await {
-                    Ok(ready) => {
-                        let relayed = hand_over(channel, &ready, control).await?;
-                        return Ok((Box::new(ready), account, relayed));
-                    }
-                    Err(e) => {
-                        log_event!(
-                            SessionFailed,
-                            session = connection.session.0,
-                            client = %connection.client.ip(),
-                            account = %account.name,
-                            "{e}"
-                        );
-                        let text = "The server cannot start a session for this account.";
-                        let answer =
-                            SupervisorToGate::AuthResult(AuthResult::Unavailable(text.into()));
-                        channel.send(&answer, &[]).await.map_err(GateTalk::Broken)?;
-                    }
-                }
-            }
+        GateToSupervisor::MalformedLogin => undisturbed(channel, attempts.malformed()).await,
+        GateToSupervisor::SecondFactor => undisturbed(channel, attempts.second_factor()).await,
+        GateToSupervisor::I2ftpKnock { key } => {
+            undisturbed(channel, attempts.i2ftp_knock(key)).await
+        }
+        GateToSupervisor::I2ftpProof { proof } => {
+            undisturbed(channel, attempts.i2ftp_proof(proof)).await
+        }
+        GateToSupervisor::Closed(_)
+        | GateToSupervisor::NeedKeeper
+        | GateToSupervisor::Ready(_)
+        | GateToSupervisor::Failed(_)
+        | GateToSupervisor::Handover { .. } => {
+            Err(GateTalk::Broken(ChannelError::Garbage("out of turn".into())))
         }
     }
+}
+
+/// Starts the session of an account that has logged in. `None`: it cannot be, and the client has been
+/// told.
+async fn start_session(
+    connection: &Connection,
+    channel: &GateChannel,
+    account: &Account,
+) -> Result<Option<ReadySession>, GateTalk> {
+    let occasion = Occasion {
+        session: connection.session,
+        account,
+        service: connection.service,
+        client: connection.client,
+        local: connection.local,
+        tls: connection.entry.is_tls(),
+    };
+    let error = match session::start(&connection.server, occasion).await {
+        Ok(ready) => return Ok(Some(ready)),
+        Err(error) => error,
+    };
+    log_event!(
+        SessionFailed,
+        session = connection.session.0,
+        client = %connection.client.ip(),
+        account = %account.name,
+        "{error}"
+    );
+    let text = "The server cannot start a session for this account.";
+    let answer = SupervisorToGate::AuthResult(AuthResult::Unavailable(text.into()));
+    channel.send(&answer, &[]).await.map_err(GateTalk::Broken)?;
+    Ok(None)
 }
 
 /// Waits for a verdict while the gate is silent. A gate that ends meanwhile ends the wait, so that
@@ -357,8 +444,9 @@ async fn undisturbed<T>(
         verdict = judging => Ok(verdict),
         received = channel.recv() => Err(match received {
             Ok(received) => match received.message {
-                GateToSupervisor::Closed(closed) => GateTalk::Closed(closed),
-                GateToSupervisor::Ready(_)
+                GateToSupervisor::Closed(closed) => GateTalk::Closed { closed, told: false },
+                GateToSupervisor::NeedKeeper
+                | GateToSupervisor::Ready(_)
                 | GateToSupervisor::Failed(_)
                 | GateToSupervisor::Authenticate { .. }
                 | GateToSupervisor::MalformedLogin
@@ -389,8 +477,11 @@ async fn hand_over(
         .map_err(GateTalk::Broken)?;
     let (unread, protection) = match received.message {
         GateToSupervisor::Handover { unread, protection } => (unread, protection),
-        GateToSupervisor::Closed(closed) => return Err(GateTalk::Closed(closed)),
-        GateToSupervisor::Ready(_)
+        GateToSupervisor::Closed(closed) => {
+            return Err(GateTalk::Closed { closed, told: false });
+        }
+        GateToSupervisor::NeedKeeper
+        | GateToSupervisor::Ready(_)
         | GateToSupervisor::Failed(_)
         | GateToSupervisor::Authenticate { .. }
         | GateToSupervisor::MalformedLogin
@@ -439,9 +530,28 @@ fn gate_obituary(connection: &Connection, child: &Child, end: GateTalk, ended: E
     let penalise = |cause| connection.server.penalise(connection.client.ip(), cause);
     match end {
         GateTalk::Stopped(reason) => reason,
-        GateTalk::Closed(closed) => {
+        GateTalk::Overdue(overdue) => {
+            match overdue {
+                Overdue::Farewell => return "ended by the server".into(),
+                Overdue::Login => penalise(Cause::GraceExceeded),
+                Overdue::HungUp => penalise(Cause::NoLogin),
+            }
+            // An honest gate notices both by itself, and sooner.
+            log_event!(
+                ProcessOverdue,
+                role = "gate",
+                pid = child.pid(),
+                session = connection.session.0,
+                client = %connection.client.ip(),
+                reason = overdue_text(overdue),
+                how = %ended,
+                "a gate did not end with its client's time; it was killed"
+            );
+            overdue_text(overdue).into()
+        }
+        GateTalk::Closed { closed, told } => {
             match &closed {
-                GateClosed::Quit | GateClosed::Ended | GateClosed::Failed(_) => {}
+                GateClosed::Ended | GateClosed::Failed(_) if told => {}
                 GateClosed::TooManyFailures => {}
                 GateClosed::LoginTimeout => penalise(Cause::GraceExceeded),
                 GateClosed::PlainLogin => {
@@ -455,7 +565,10 @@ fn gate_obituary(connection: &Connection, child: &Child, end: GateTalk, ended: E
                     );
                     penalise(Cause::NoLogin);
                 }
-                GateClosed::ClientClosed
+                GateClosed::Quit
+                | GateClosed::Ended
+                | GateClosed::Failed(_)
+                | GateClosed::ClientClosed
                 | GateClosed::Idle
                 | GateClosed::NotFtp
                 | GateClosed::Tls(_) => penalise(Cause::NoLogin),
@@ -476,6 +589,15 @@ fn service_word(service: Service) -> &'static str {
         Service::FtpsImplicit => "ftps",
         Service::I2ftp => "i2ftp",
         Service::I2ftpTls => "i2ftps",
+    }
+}
+
+/// Why a gate or session was ended, for the log.
+pub fn overdue_text(overdue: Overdue) -> &'static str {
+    match overdue {
+        Overdue::Login => "not logged in in time",
+        Overdue::HungUp => "the client has hung up",
+        Overdue::Farewell => "ended by the server",
     }
 }
 

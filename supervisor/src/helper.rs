@@ -20,9 +20,12 @@ use ipc::{
     process::SandboxReport,
 };
 
+use tokio::{sync::Notify, time::Instant};
+
 use crate::{
-    boot::{Beginner, BootError, Booted, Dead, Pauses, boot, replace},
+    boot::{Beginner, BootError, Booted, Dead, Pauses, boot, next_process, replace},
     children::Child,
+    deadlines::{Beat, Gone, Watch},
     log::describe,
     programs::HelperSource,
     server::Server,
@@ -43,6 +46,8 @@ pub struct HelperLink {
     /// Whether the helper can bind ports below 1024.
     low_ports: Cell<bool>,
     pauses: Pauses,
+    /// Told when a helper has become ready.
+    arrived: Notify,
 }
 
 /// The process at the other end.
@@ -50,26 +55,35 @@ pub struct HelperLink {
 pub enum Process {
     /// A child of ours.
     Child(Child),
-    /// A process that systemd started; its process id.
-    Unit(u32),
+    /// A process that systemd started.
+    Unit {
+        /// Its process id.
+        pid: u32,
+        /// What it can be killed by, if it does not answer.
+        pidfd: Option<OwnedFd>,
+    },
 }
 
 impl Process {
     fn pid(&self) -> u32 {
         match self {
             Process::Child(child) => child.pid(),
-            Process::Unit(pid) => *pid,
+            Process::Unit { pid, .. } => *pid,
         }
     }
 
     /// Waits for its end, after its channel has ended, and says how that was.
-    async fn end(&mut self) -> String {
+    async fn end(&mut self, cause: &Gone) -> String {
         match self {
-            Process::Child(child) => {
-                child.wait_or_kill(Duration::from_millis(200)).await.to_string()
+            Process::Child(child) => child.wait_or_kill(cause.patience()).await.to_string(),
+            // Without a channel it ends by itself, unless it is stopped; systemd has its exit status.
+            Process::Unit { pidfd, .. } => {
+                if let (Some(pidfd), Gone::Silent | Gone::Accuses) = (pidfd, cause) {
+                    let kill = rustix::process::Signal::KILL;
+                    rustix::process::pidfd_send_signal(pidfd, kill).ok();
+                }
+                "its unit says how: systemctl status 'bulkhead-helper@*'".into()
             }
-            // Without a channel it ends by itself; systemd has its exit status.
-            Process::Unit(_) => "its unit says how: systemctl status 'bulkhead-helper@*'".into(),
         }
     }
 }
@@ -125,6 +139,19 @@ impl HelperLink {
         Some(for_session.into_fd())
     }
 
+    /// As [`HelperLink::attach`]; where no helper runs, the next one is waited for, a moment.
+    pub async fn attach_soon(
+        &self,
+        session: SessionId,
+        client: SocketAddr,
+        local: SocketAddr,
+        ports: (u16, u16),
+        connect_timeout: u64,
+    ) -> Option<OwnedFd> {
+        let attach = || self.attach(session, client, local, ports, connect_timeout);
+        next_process(&self.arrived, attach).await
+    }
+
     /// Lets the helper forget a session. The end of the session's channel tells it as well.
     pub fn detach(&self, session: SessionId) {
         if let Some(channel) = self.channel.borrow().as_ref() {
@@ -163,7 +190,10 @@ pub async fn start(server: &Rc<Server>) -> Result<Process, BootError> {
         HelperSource::Socket(path) => {
             let expected = server.privileged.then_some(server.config().identities.helper.uid);
             let (pid, channel, answer) = unit::boot(path, expected, first).await?;
-            (Process::Unit(pid), channel, answer)
+            let process = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+            let open =
+                |pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok();
+            (Process::Unit { pid, pidfd: process.and_then(open) }, channel, answer)
         }
     };
     match answer {
@@ -173,12 +203,14 @@ pub async fn start(server: &Rc<Server>) -> Result<Process, BootError> {
             link.low_ports.set(low_ports);
             *link.report.borrow_mut() = Some(report);
             *link.channel.borrow_mut() = Some(Rc::new(channel));
+            link.arrived.notify_waiters();
             Ok(process)
         }
         HelperToSupervisor::Failed(failure) => Err(BootError::Lockdown { role: "helper", failure }),
         HelperToSupervisor::Listening
         | HelperToSupervisor::NotListening { .. }
-        | HelperToSupervisor::Violation { .. } => Err(BootError::out_of_turn("helper")),
+        | HelperToSupervisor::Violation { .. }
+        | HelperToSupervisor::Pong => Err(BootError::out_of_turn("helper")),
     }
 }
 
@@ -188,11 +220,11 @@ pub async fn watch(server: Rc<Server>, mut process: Process) {
         let cause = listen(&server).await;
         *server.helper.channel.borrow_mut() = None;
         *server.helper.report.borrow_mut() = None;
-        let how = process.end().await;
+        let how = process.end(&cause).await;
         if server.ending() {
             return;
         }
-        let dead = Dead { role: "helper", pid: process.pid(), how, cause };
+        let dead = Dead { role: "helper", pid: process.pid(), how, cause: cause.to_string() };
         let start_again = async || {
             let process = start(&server).await?;
             let pid = process.pid();
@@ -202,14 +234,31 @@ pub async fn watch(server: Rc<Server>, mut process: Process) {
     }
 }
 
-/// Handles the helper's messages until its channel ends; returns why it did.
-async fn listen(server: &Rc<Server>) -> String {
+/// Handles the helper's messages until its channel ends or it is silent; returns why.
+async fn listen(server: &Rc<Server>) -> Gone {
     let Some(channel) = server.helper.channel.borrow().clone() else {
-        return "it is not running".into();
+        return Gone::Ended("it is not running".into());
     };
+    let mut watch = Watch::new(Instant::now());
     loop {
-        match channel.recv().await.map(|received| received.message) {
+        let received = tokio::select! {
+            biased;
+            received = channel.recv() => received,
+            beat = watch.beat() => match beat {
+                // One that has no room for a question does not answer it either.
+                Beat::Ask => {
+                    channel.try_send(&SupervisorToHelper::Ping, &[]).ok();
+                    continue;
+                }
+                Beat::Silent => return Gone::Silent,
+            },
+        };
+        match received.map(|received| received.message) {
+            Ok(HelperToSupervisor::Pong) => watch.answered(Instant::now()),
             Ok(HelperToSupervisor::Violation { session, what }) => {
+                if !watch.may_accuse(std::time::Instant::now()) {
+                    return Gone::Accuses;
+                }
                 log_event!(
                     Violation,
                     role = "session",
@@ -225,8 +274,8 @@ async fn listen(server: &Rc<Server>) -> String {
                 | HelperToSupervisor::Failed(_)
                 | HelperToSupervisor::Listening
                 | HelperToSupervisor::NotListening { .. },
-            ) => return "it spoke out of turn".into(),
-            Err(e) => return e.to_string(),
+            ) => return Gone::Ended("it spoke out of turn".into()),
+            Err(e) => return Gone::Ended(e.to_string()),
         }
     }
 }

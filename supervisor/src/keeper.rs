@@ -8,7 +8,6 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     rc::Rc,
-    time::Duration,
 };
 
 use config::Config;
@@ -24,10 +23,12 @@ use ipc::{
     process::{Confinement, SandboxReport},
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    boot::{BOOT_PATIENCE, Beginner, BootError, Booted, Dead, Pauses, boot, replace},
+    boot::{BOOT_PATIENCE, Beginner, BootError, Booted, Dead, Pauses, boot, next_process, replace},
     children::{Child, Ended},
+    deadlines::{Beat, Gone, Watch},
     server::Server,
     validity::{self, Concern, Validity},
     wire::AsyncChannel,
@@ -36,9 +37,11 @@ use crate::{
 pub use files::watch as watch_files;
 use files::{Opened, Version};
 
-/// Signatures one channel may have: one handshake of the control connection, and as many of data
-/// connections as a session without resumption needs. The keeper limits the rate as well.
-const SIGNATURES_PER_CHANNEL: u32 = 10_000;
+/// Signatures a gate may have: one handshake, that of the control connection.
+const SIGNATURES_OF_GATE: u32 = 1;
+/// Signatures a session may have: one for each data connection of a client that resumes nothing. The
+/// keeper limits the rate as well.
+const SIGNATURES_OF_SESSION: u32 = 1_000_000;
 type KeeperChannel = AsyncChannel<SupervisorToKeeper, KeeperToSupervisor>;
 
 /// A keeper and what it has loaded. A session that may still need a signature holds the keeper it
@@ -64,12 +67,19 @@ struct Facts {
 }
 
 impl Keeper {
-    fn attach(&self, session: SessionId) -> Option<OwnedFd> {
+    fn attach(&self, session: SessionId, signatures: u32) -> Option<OwnedFd> {
         let (for_worker, for_keeper) = Channel::<Sign, Signed>::pair().ok()?;
-        let (signatures, tls12) = (SIGNATURES_PER_CHANNEL, self.tls12);
+        let tls12 = self.tls12;
         let attach = SupervisorToKeeper::Attach { session, signatures, tls12 };
         self.channel.try_send(&attach, &[for_keeper.as_fd()]).ok()?;
         Some(for_worker.into_fd())
+    }
+
+    /// Whether gates are told the same of it as of the other one.
+    fn offers_what(&self, other: &Keeper) -> bool {
+        self.certificates == other.certificates
+            && self.client_ca == other.client_ca
+            && self.tls12 == other.tls12
     }
 
     /// Whether it has every key that the other one had.
@@ -97,19 +107,27 @@ pub struct KeeperLink {
     keys: RefCell<Vec<([Version; 2], KeyId)>>,
     next_key: Cell<u32>,
     pauses: Pauses,
+    /// Told when a keeper has become ready.
+    arrived: Notify,
 }
 
 impl KeeperLink {
     /// A signing channel for a gate; `None` when TLS is off or no keeper runs.
     pub fn attach(&self, session: SessionId) -> Option<OwnedFd> {
-        self.current()?.attach(session)
+        self.current()?.attach(session, SIGNATURES_OF_GATE)
+    }
+
+    /// As [`KeeperLink::attach`]; where no keeper runs, the next one is waited for, a moment.
+    pub async fn attach_soon(&self, session: SessionId) -> Option<OwnedFd> {
+        next_process(&self.arrived, || self.attach(session)).await
     }
 
     /// A signing channel for a session that began with this keeper, or from the one that took its
-    /// place and has the same keys.
-    pub fn attach_session(&self, session: SessionId, own: &Keeper) -> Option<OwnedFd> {
-        let next = || self.current().filter(|current| current.succeeds(own))?.attach(session);
-        own.attach(session).or_else(next)
+    /// place and has the same keys; where no keeper runs, that one is waited for, a moment.
+    pub async fn attach_session_soon(&self, session: SessionId, own: &Keeper) -> Option<OwnedFd> {
+        let attach = |keeper: &Keeper| keeper.attach(session, SIGNATURES_OF_SESSION);
+        let next = || attach(self.current().filter(|current| current.succeeds(own))?.as_ref());
+        next_process(&self.arrived, || attach(own).or_else(next)).await
     }
 
     /// The keeper of new connections. It may have died a moment ago.
@@ -212,6 +230,7 @@ impl Prepared {
         let channel = Rc::clone(&keeper.channel);
         let former = link.current.borrow_mut().replace(Rc::new(keeper));
         drop(former);
+        link.arrived.notify_waiters();
         link.warn_of_ends();
         tokio::task::spawn_local(watch(Rc::clone(server), child, channel));
     }
@@ -287,7 +306,8 @@ async fn start(
         KeeperToSupervisor::Failed(failure) => Err(BootError::Lockdown { role: "keeper", failure }),
         KeeperToSupervisor::Loaded { .. }
         | KeeperToSupervisor::NotLoaded { .. }
-        | KeeperToSupervisor::Violation { .. } => Err(BootError::out_of_turn("keeper")),
+        | KeeperToSupervisor::Violation { .. }
+        | KeeperToSupervisor::Pong => Err(BootError::out_of_turn("keeper")),
     }
 }
 
@@ -339,7 +359,8 @@ async fn load(
         }),
         KeeperToSupervisor::Ready { .. }
         | KeeperToSupervisor::Failed(_)
-        | KeeperToSupervisor::Violation { .. } => Err("it spoke out of turn".into()),
+        | KeeperToSupervisor::Violation { .. }
+        | KeeperToSupervisor::Pong => Err("it spoke out of turn".into()),
     }
 }
 
@@ -378,8 +399,14 @@ pub async fn renew(server: &Rc<Server>) -> Result<(), BootError> {
     let prepared = prepare(server, &config).await?;
     // A reload that was quicker has brought a keeper of its own, or has switched TLS off.
     if Rc::ptr_eq(&config, &server.config()) {
+        // Gates that wait know the keys by their numbers, and the next keeper of the same files has
+        // the same ones: nobody has to wait for other gates because a keeper died.
+        let former = server.keeper.current();
+        let same = former.is_some_and(|former| prepared.keeper.offers_what(&former));
         prepared.install(server);
-        server.renew_gates();
+        if !same {
+            server.renew_gates();
+        }
     }
     Ok(())
 }
@@ -387,8 +414,9 @@ pub async fn renew(server: &Rc<Server>) -> Result<(), BootError> {
 /// Listens to a keeper, and replaces it when it dies, until the server ends or another keeper has
 /// taken over.
 async fn watch(server: Rc<Server>, mut child: Child, channel: Rc<KeeperChannel>) {
-    let cause = listen(&server, &channel).await;
-    let how = child.wait_or_kill(Duration::from_millis(200)).await;
+    let gone = listen(&server, &channel).await;
+    let how = child.wait_or_kill(gone.patience()).await;
+    let cause = gone.to_string();
     if server.ending() {
         return;
     }
@@ -422,11 +450,28 @@ fn renew_boxed(
     Box::pin(async move { renew(&server).await })
 }
 
-/// Handles the keeper's messages until its channel ends; returns why it did.
-async fn listen(server: &Rc<Server>, channel: &KeeperChannel) -> String {
+/// Handles the keeper's messages until its channel ends or it is silent; returns why.
+async fn listen(server: &Rc<Server>, channel: &KeeperChannel) -> Gone {
+    let mut watch = Watch::new(Instant::now());
     loop {
-        match channel.recv().await.map(|received| received.message) {
+        let received = tokio::select! {
+            biased;
+            received = channel.recv() => received,
+            beat = watch.beat() => match beat {
+                // One that has no room for a question does not answer it either.
+                Beat::Ask => {
+                    channel.try_send(&SupervisorToKeeper::Ping, &[]).ok();
+                    continue;
+                }
+                Beat::Silent => return Gone::Silent,
+            },
+        };
+        match received.map(|received| received.message) {
+            Ok(KeeperToSupervisor::Pong) => watch.answered(Instant::now()),
             Ok(KeeperToSupervisor::Violation { session, what }) => {
+                if !watch.may_accuse(std::time::Instant::now()) {
+                    return Gone::Accuses;
+                }
                 log_event!(
                     Violation,
                     session = session.0,
@@ -441,8 +486,8 @@ async fn listen(server: &Rc<Server>, channel: &KeeperChannel) -> String {
                 | KeeperToSupervisor::Failed(_)
                 | KeeperToSupervisor::Loaded { .. }
                 | KeeperToSupervisor::NotLoaded { .. },
-            ) => return "it spoke out of turn".into(),
-            Err(e) => return e.to_string(),
+            ) => return Gone::Ended("it spoke out of turn".into()),
+            Err(e) => return Gone::Ended(e.to_string()),
         }
     }
 }

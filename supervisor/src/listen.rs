@@ -229,8 +229,7 @@ fn admit(server: &Rc<Server>, control: OwnedFd, peer: SocketAddr, service: Servi
     let place = match place {
         Ok(place) => place,
         Err((reason, line)) => {
-            server.counters.refused();
-            log_event!(Refused, client = %address.ip(), reason);
+            server.refused(address.ip(), reason);
             refuse(&control, service, line);
             return;
         }

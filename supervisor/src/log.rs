@@ -3,28 +3,37 @@
 
 #[macro_use]
 mod events;
+mod queue;
 
 use std::{
     fmt,
     fs::{File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use ipc::{ChannelError, last_words::LastWords};
 use tracing_subscriber::{
     EnvFilter,
     fmt::{
-        FmtContext, FormatEvent, FormatFields, MakeWriter,
+        FmtContext, FormatEvent, FormatFields,
         format::{JsonFields, Writer},
     },
     registry::LookupSpan,
 };
 
+use self::queue::{LogQueue, Sink};
+
 pub use events::Event;
 pub use ipc::printable;
+
+/// The log of this process.
+static QUEUE: OnceLock<LogQueue> = OnceLock::new();
+/// How long the end of the server waits for the last lines to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a log line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +51,41 @@ pub enum Format {
 /// A sentence that names the file.
 pub fn start(format: Format, level: &str, file: Option<&Path>) -> Result<(), String> {
     let journal = file.is_none() && goes_to_journal();
-    match file {
-        None => install(format, level, journal, std::io::stderr),
+    let sink: Sink = match file {
+        // A descriptor of its own: the lock of the standard library's would be held by the thread
+        // that writes, for as long as nobody reads.
+        None => {
+            let stderr = io::stderr().as_fd().try_clone_to_owned();
+            Box::new(File::from(stderr.map_err(|e| format!("cannot log to standard error: {e}"))?))
+        }
         Some(path) => {
             let file = LogFile { path: path.to_owned(), file: Mutex::new(open(path)?) };
-            let file = FILE.get_or_init(|| file);
-            install(format, level, journal, move || file)
+            Box::new(FILE.get_or_init(|| file))
         }
+    };
+    install(format, level, journal, LogQueue::new(sink))
+}
+
+/// Has the log written by a thread of its own from now on, so that whoever does not read it holds up
+/// nobody. To be called once the sandbox is up, which the thread inherits.
+///
+/// # Errors
+/// When there can be no thread.
+pub fn run_writer() -> Result<(), String> {
+    let run = |queue: &LogQueue| queue.run();
+    QUEUE.get().map_or(Ok(()), run).map_err(|e| format!("the log's thread cannot be started: {e}"))
+}
+
+/// Waits a moment until every line is written.
+pub fn flush() {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(FLUSH_TIMEOUT);
     }
+}
+
+/// Lines lost since the start because the log was not read, or had no room.
+pub fn lost() -> u64 {
+    QUEUE.get().map_or(0, LogQueue::lost)
 }
 
 /// The file that the log goes to, if it does.
@@ -86,10 +122,15 @@ pub fn reopen() {
     let Some(log) = FILE.get() else { return };
     let file = log.path.display();
     match open(&log.path) {
-        Ok(new) => {
-            *log.file.lock().unwrap_or_else(PoisonError::into_inner) = new;
-            log_event!(LogReopened, %file);
-        }
+        Ok(new) => match log.file.try_lock() {
+            Ok(mut old) => {
+                *old = new;
+                drop(old);
+                log_event!(LogReopened, %file);
+            }
+            // The writer has it, and may have it for long: nobody waits for a disk here.
+            Err(_) => log_event!(LogNotReopened, %file, "it is being written to; try again"),
+        },
         Err(e) => log_event!(LogNotReopened, %file, "{e}; lines go on into the old file"),
     }
 }
@@ -131,13 +172,10 @@ fn priority(level: tracing::Level) -> u8 {
     }
 }
 
-fn install<W>(format: Format, level: &str, journal: bool, writer: W) -> Result<(), String>
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
+fn install(format: Format, level: &str, journal: bool, queue: LogQueue) -> Result<(), String> {
     let filter = EnvFilter::try_new(format!("supervisor={level},config={level},bulkhead={level}"))
         .map_err(|e| format!("[log] level = \"{level}\": {e}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue.clone());
     let text = tracing_subscriber::fmt::format().with_target(false).with_ansi(false);
     let json = tracing_subscriber::fmt::format().json().flatten_event(true).with_target(false);
     let installed = match (format, journal) {
@@ -148,7 +186,10 @@ where
             log.fmt_fields(JsonFields::new()).event_format(Prioritized(json)).try_init()
         }
     };
-    installed.map_err(|e| format!("cannot start the log: {e}"))
+    installed.map_err(|e| format!("cannot start the log: {e}"))?;
+    // Installed once, as the line above has said.
+    QUEUE.set(queue).ok();
+    Ok(())
 }
 
 /// An error of a channel, with the name of a forbidden system call instead of its number.

@@ -47,7 +47,7 @@ pub enum Wish {
     /// Accept nobody else.
     Drain,
     /// Read the configuration again, and say how it went.
-    Reload(oneshot::Sender<Result<(), String>>),
+    Reload(oneshot::Sender<Result<Vec<&'static str>, String>>),
 }
 
 /// The open socket.
@@ -283,7 +283,7 @@ async fn answers(
             let (tell, told) = oneshot::channel();
             wishes.send(Wish::Reload(tell)).ok();
             vec![match told.await {
-                Ok(Ok(())) => Answer::Done(1),
+                Ok(Ok(keys)) => Answer::Reloaded(keys.into_iter().map(str::to_owned).collect()),
                 Ok(Err(e)) => Answer::Refused(format!("the old settings stay: {e}")),
                 Err(_) => Answer::Refused("the server is going down".into()),
             }]

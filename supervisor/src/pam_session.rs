@@ -99,7 +99,7 @@ async fn close(open: Open) {
             Verdict::Granted(_)
             | Verdict::GrantedInSession(_)
             | Verdict::SessionOpened
-            | Verdict::NeedSecondFactor
+            | Verdict::NeedSecondFactor { .. }
             | Verdict::I2ftpRight
             | Verdict::Expired(_)
             | Verdict::TlsDemanded,

@@ -181,6 +181,7 @@ pub async fn start(server: &Rc<Server>) -> Result<ReadyGate, BootError> {
         | GateToSupervisor::I2ftpKnock { .. }
         | GateToSupervisor::I2ftpProof { .. }
         | GateToSupervisor::Handover { .. }
+        | GateToSupervisor::NeedKeeper
         | GateToSupervisor::Closed(_) => Err(BootError::out_of_turn("gate")),
     }
 }

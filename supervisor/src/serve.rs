@@ -15,9 +15,9 @@ use crate::{
     children::Children,
     helper, keeper,
     listen::{self, Listener},
-    login,
+    log, login,
     notify::Notifier,
-    operator, pool,
+    operator, passive_names, pool,
     programs::Programs,
     server::{Phase, Server},
 };
@@ -41,10 +41,14 @@ pub struct Hooks {
 /// Exit code 0 after an orderly end; 1 when it could not start: a layer of the sandbox that cannot
 /// be raised, a port that is taken, a missing program.
 pub fn run(config: Config, hooks: Hooks) -> ExitCode {
-    match start(config, hooks) {
+    let ended = start(config, hooks);
+    if let Err(reason) = &ended {
+        log_event!(NotServing, "{reason}");
+    }
+    log::flush();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            log_event!(NotServing, "{reason}");
             eprintln!("bulkhead: not serving: {reason}");
             ExitCode::FAILURE
         }
@@ -65,8 +69,10 @@ fn start(config: Config, hooks: Hooks) -> Result<(), String> {
     raise_descriptor_limit(config.maximum_clients);
     raise_locked_memory_limit();
     let _locked_down = lock_down(&config)?;
+    log::run_writer()?;
     LocalSet::new().block_on(&runtime, async {
-        let server = Server::new(config, programs, children, privileged);
+        let server = Server::new(config, programs, children, privileged)
+            .map_err(|e| format!("the event loop cannot be started: {e}"))?;
         serve(server, adopted, control, hooks).await
     })
 }
@@ -149,10 +155,14 @@ fn raise_locked_memory_limit() {
     }
 }
 
-/// A client takes up to five descriptors of the supervisor: connection, two channels, relay.
+/// Descriptors of the supervisor that one client may take: connection, the copy of it that is watched,
+/// two channels, two processes, and a relay's or a signing channel's ends on their way.
+const DESCRIPTORS_PER_CLIENT: u64 = 8;
+
+/// Raises the limit of descriptors to what the clients may take.
 fn raise_descriptor_limit(maximum_clients: u64) {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let wanted = maximum_clients.saturating_mul(5).saturating_add(200);
+    let wanted = maximum_clients.saturating_mul(DESCRIPTORS_PER_CLIENT).saturating_add(200);
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard).is_err() {
             log_event!(DescriptorLimit, soft, wanted, "the limit stays");
@@ -195,10 +205,14 @@ async fn serve(
     let signals = Signals::catch()?;
     let notifier = Notifier::from_environment();
     let source = hooks.source.take();
-    tokio::task::spawn_local(sweep_pool(Rc::clone(&server)));
+    tokio::task::spawn_local(Rc::clone(&server.hang_ups).tell());
+    tokio::task::spawn_local(passive_names::keep(Rc::clone(&server)));
     listeners.extend(start_helper(&server, &listeners).await?);
     warn_of_bare_i2ftp(&listeners);
     start_processes(&server).await?;
+    // Only now, or a process that ends while the server starts would begin to fill the pool twice.
+    tokio::task::spawn_local(sweep_pool(Rc::clone(&server)));
+    passive_names::first_lookup(&server).await;
     let addresses: Vec<String> = listeners.iter().map(|l| l.address.to_string()).collect();
     server.set_listening(addresses.clone());
     for layer in server.layers() {
@@ -251,6 +265,7 @@ async fn serve(
     notifier.stopping();
     log_event!(Ending, reason);
     end(&server).await;
+    server.log_refusals();
     log_event!(Ended);
     Ok(())
 }
@@ -294,7 +309,9 @@ async fn sweep_pool(server: Rc<Server>) {
 }
 
 /// Reads the configuration again. What is wrong with it is logged, and the old one stays.
-async fn reread(server: &Rc<Server>, source: Option<&Path>) -> Result<(), String> {
+///
+/// Gives the keys that have changed and need a restart.
+async fn reread(server: &Rc<Server>, source: Option<&Path>) -> Result<Vec<&'static str>, String> {
     let result = async {
         let source = source.ok_or("this server has no configuration file")?;
         let config = Config::load(source).map_err(|e| e.to_string())?;
@@ -304,12 +321,20 @@ async fn reread(server: &Rc<Server>, source: Option<&Path>) -> Result<(), String
             Some(_) => Some(keeper::prepare(server, &config).await.map_err(|e| e.to_string())?),
             None => None,
         };
+        let restart = config::restart::keys(&server.config(), &config);
+        raise_descriptor_limit(config.maximum_clients);
         server.reconfigure(config, keeper);
-        Ok::<(), String>(())
+        Ok(restart)
     }
     .await;
     match &result {
-        Ok(()) => log_event!(Reloaded),
+        Ok(keys) => {
+            log_event!(Reloaded);
+            if !keys.is_empty() {
+                let restart = keys.join(" ");
+                log_event!(RestartNeeded, restart, "all other changes are in force");
+            }
+        }
         Err(e) => log_event!(NotReloaded, "the old settings stay: {e}"),
     }
     result

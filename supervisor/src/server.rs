@@ -5,9 +5,10 @@ mod report;
 
 use std::{
     cell::{Cell, RefCell},
-    net::IpAddr,
+    io,
+    net::{IpAddr, Ipv4Addr},
     rc::Rc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use config::Config;
@@ -26,13 +27,16 @@ use crate::{
     census::{Census, block_of},
     children::{Children, Ended},
     connection::Connection,
+    hang_ups::HangUps,
     helper::HelperLink,
     keeper::{KeeperLink, Prepared},
     login::{STEP_ASIDE, Turnstile},
     pam_session::PamSessions,
+    passive_names::PassiveNames,
     penalties::{Cause, Judgement, Penalties},
     pool::Pool,
     programs::Programs,
+    refusals::{Refusals, Refused},
     serving::Processes,
     sessions::{Order, SessionTable},
     tickets::{Purpose, Tickets},
@@ -80,10 +84,16 @@ pub struct Server {
     pub authenticators: Turnstile,
     /// PAM sessions that are open.
     pub pam_sessions: PamSessions,
+    /// Clients that have hung up.
+    pub hang_ups: Rc<HangUps>,
+    /// Addresses of the names in `[passive] address`.
+    pub passive_names: PassiveNames,
+    was_reconfigured: tokio::sync::Notify,
     /// Counters.
     pub counters: Counters,
     penalties: RefCell<Penalties>,
     tickets: RefCell<Tickets>,
+    refusals: RefCell<Refusals>,
     phase: Cell<Phase>,
     phase_changed: tokio::sync::Notify,
     next_session: Cell<u64>,
@@ -95,13 +105,16 @@ pub struct Server {
 
 impl Server {
     /// A server that has started nothing yet.
+    ///
+    /// # Errors
+    /// When descriptors have run out.
     pub fn new(
         config: Config,
         programs: Programs,
         children: Rc<Children>,
         privileged: bool,
-    ) -> Rc<Server> {
-        Rc::new(Server {
+    ) -> io::Result<Rc<Server>> {
+        Ok(Rc::new(Server {
             authenticators: Turnstile::new(
                 config.attempts.max_authenticators,
                 MAX_WAITING_ATTEMPTS,
@@ -109,6 +122,10 @@ impl Server {
             ),
             penalties: RefCell::new(Penalties::new(config.penalties.clone())),
             tickets: RefCell::default(),
+            refusals: RefCell::default(),
+            hang_ups: HangUps::new()?,
+            passive_names: PassiveNames::default(),
+            was_reconfigured: tokio::sync::Notify::new(),
             config: RefCell::new(Rc::new(config)),
             privileged,
             programs,
@@ -128,7 +145,7 @@ impl Server {
             started: Instant::now(),
             listening: RefCell::default(),
             authenticator: RefCell::default(),
-        })
+        }))
     }
 
     /// The configuration in force.
@@ -146,6 +163,7 @@ impl Server {
             None => self.keeper.let_go(),
         }
         self.renew_gates();
+        self.was_reconfigured.notify_one();
         let config = self.config();
         self.sessions.send_limits(|account| config.limits_of(account));
     }
@@ -154,6 +172,16 @@ impl Server {
     pub fn renew_gates(self: &Rc<Self>) {
         self.pool.empty();
         self.pool.refill(self);
+    }
+
+    /// Waits until a new configuration is in force.
+    pub async fn reconfigured(&self) {
+        self.was_reconfigured.notified().await;
+    }
+
+    /// What PASV announces to a client; `None`: the local address.
+    pub fn passive_address(&self, client: IpAddr) -> Option<Ipv4Addr> {
+        self.passive_names.address(self.config().passive_host(client)?)
     }
 
     /// Number for the next connection.
@@ -269,6 +297,29 @@ impl Server {
         // What an administrator or the kernel kills for lack of memory is nobody's fault.
         if error.is_violation() || ended.is_own_doing() {
             self.penalise(connection.client.ip(), Cause::Violation);
+        }
+    }
+
+    /// A client is refused: it is counted, and a line of the log tells of all of a second.
+    pub fn refused(self: &Rc<Self>, client: IpAddr, reason: &'static str) {
+        self.counters.refused();
+        if self.refusals.borrow_mut().count(self.block(client), client, reason) {
+            let server = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                server.log_refusals();
+            });
+        }
+    }
+
+    /// Writes what was refused and not told of yet.
+    pub fn log_refusals(&self) {
+        let (rows, beyond) = self.refusals.borrow_mut().take();
+        for Refused { block, client, reason, count } in rows {
+            log_event!(Refused, client = %client, block = %block, reason, count);
+        }
+        if beyond > 0 {
+            log_event!(Refused, reason = "further-blocks", count = beyond);
         }
     }
 

@@ -1,10 +1,17 @@
 //! A connection after login: the session's messages, its events in the log, and its end.
 
-use std::{os::fd::AsFd, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    os::fd::AsFd,
+    pin::Pin,
+    rc::Rc,
+    time::Duration,
+};
 
 use ipc::{
     ChannelError, Message,
     account::Account,
+    gate::Service,
     operator::ProcessRow,
     parts::parts,
     reason::Reason,
@@ -13,13 +20,15 @@ use ipc::{
         TransferKind,
     },
 };
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 
 use crate::{
     children::Ended,
-    connection::{Connection, GOODBYE_PATIENCE, Relay},
+    connection::{Connection, GOODBYE_PATIENCE, Relay, overdue_text},
+    deadlines::{Overdue, SessionDeadlines, past},
     keeper::Keeper,
     log::printable,
+    plausible::Plausible,
     session::{ReadySession, SessionChannel},
     sessions::Order,
     tickets::Purpose,
@@ -27,8 +36,6 @@ use crate::{
 
 /// How long a relay may take: it waits for five seconds for the client to close as well.
 const RELAY_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a session may take to end after a kick.
-const KICK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Serves a session until it ends; returns the reason for the log.
 pub async fn serve(
@@ -57,18 +64,41 @@ pub async fn serve(
     }
     let _listed = server.processes.list(rows);
     server.counters.login();
-    let end = talk(connection, account, &channel, keeper.as_deref(), orders).await;
+    let dialogue = Dialogue {
+        connection,
+        account,
+        channel: &channel,
+        keeper: keeper.as_deref(),
+        keeper_channels: Cell::new(0),
+        plausible: RefCell::new(Plausible::new(Instant::now())),
+    };
+    let end = dialogue.talk(orders).await;
     drop(keeper);
     server.helper.detach(connection.session);
     drop(channel);
     let patience = if end.is_ok() { GOODBYE_PATIENCE } else { Duration::ZERO };
     let ended = child.wait_or_kill(patience).await;
     if let Some(relay) = relay {
-        end_relay(connection, account, relay).await;
+        let overdue = matches!(end, Err(End::Overdue(_)));
+        let patience = if overdue { Duration::ZERO } else { RELAY_PATIENCE };
+        end_relay(connection, account, relay, patience).await;
     }
     match end {
         Ok(closed) => reason_text(&closed),
-        Err(End::Kicked) => "kicked; the session did not end by itself and was killed".into(),
+        Err(End::Overdue(overdue)) => {
+            log_event!(
+                ProcessOverdue,
+                role = "session",
+                pid = child.pid(),
+                session = connection.session.0,
+                client = %connection.client.ip(),
+                account = account.name.as_str(),
+                reason = overdue_text(overdue),
+                how = %ended,
+                "a session did not end by itself; it was killed"
+            );
+            format!("{}; the session did not end by itself and was killed", overdue_text(overdue))
+        }
         Err(End::Broken(error)) => {
             let name = Some(account.name.as_str());
             server.process_broke(connection, "session", child.pid(), name, &error, ended);
@@ -79,9 +109,13 @@ pub async fn serve(
 
 /// The relay ends by itself once the session's side is closed. One that had to be killed, or that
 /// was stopped, is a log line.
-async fn end_relay(connection: &Connection, account: &Account, relay: Relay) {
+async fn end_relay(connection: &Connection, account: &Account, relay: Relay, patience: Duration) {
     let Relay { mut child, channel, .. } = relay;
-    let ended = child.wait_or_kill(RELAY_PATIENCE).await;
+    let ended = child.wait_or_kill(patience).await;
+    if patience.is_zero() {
+        // It was killed with its session, which has a line of its own.
+        return;
+    }
     if ended != Ended::Exited(0) {
         let error = match channel.recv().await {
             Ok(_) => ChannelError::Garbage("out of turn".into()),
@@ -93,7 +127,7 @@ async fn end_relay(connection: &Connection, account: &Account, relay: Relay) {
 }
 
 enum End {
-    Kicked,
+    Overdue(Overdue),
     Broken(ChannelError),
 }
 
@@ -103,110 +137,156 @@ impl From<ChannelError> for End {
     }
 }
 
-async fn talk(
-    connection: &Connection,
-    account: &Account,
-    channel: &SessionChannel,
-    keeper: Option<&Keeper>,
-    orders: &mut UnboundedReceiver<Order>,
-) -> Result<SessionClosed, End> {
-    let mut deadline = None;
-    loop {
-        let kicked = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            received = channel.recv() => {
-                let message = received?.message;
-                if let Some(closed) = answer(connection, account, channel, keeper, message).await? {
-                    return Ok(closed);
+/// Signing channels that a session may ask for: one at a time, and another one when the keeper has died.
+const KEEPER_CHANNELS_OF_SESSION: u32 = 64;
+
+/// An answer to a session that is under way. What it ends with: the session's last message, if this
+/// was it.
+type Answering<'a> =
+    Pin<Box<dyn Future<Output = Result<Option<SessionClosed>, ChannelError>> + 'a>>;
+
+/// The dialogue with a session. Everything it may want is decided by what the supervisor knows.
+struct Dialogue<'a> {
+    connection: &'a Connection,
+    account: &'a Account,
+    channel: &'a SessionChannel,
+    keeper: Option<&'a Keeper>,
+    keeper_channels: Cell<u32>,
+    plausible: RefCell<Plausible>,
+}
+
+impl Dialogue<'_> {
+    async fn talk(&self, orders: &mut UnboundedReceiver<Order>) -> Result<SessionClosed, End> {
+        let hang_up = &self.connection.hang_up;
+        let mut deadlines = SessionDeadlines::default();
+        // While one message is answered the next one is left unread, but orders are obeyed.
+        let mut answering: Option<Answering<'_>> = None;
+        loop {
+            tokio::select! {
+                overdue = past(deadlines.first(hang_up.at())) => return Err(End::Overdue(overdue)),
+                () = hang_up.happened(), if hang_up.at().is_none() => {}
+                received = self.channel.recv(), if answering.is_none() => {
+                    answering = Some(Box::pin(self.answer(received?.message)));
+                }
+                answered = finished(&mut answering) => {
+                    answering = None;
+                    if let Some(closed) = answered? {
+                        return Ok(closed);
+                    }
+                }
+                Some(order) = orders.recv() => {
+                    let message = match order {
+                        Order::Kick(reply) => {
+                            deadlines.kick(Instant::now());
+                            SupervisorToSession::Kick { reply }
+                        }
+                        Order::Finish(reply) => SupervisorToSession::Finish { reply },
+                        Order::NewLimits(limits) => SupervisorToSession::NewLimits(*limits),
+                    };
+                    self.channel.send(&message, &[]).await?;
                 }
             }
-            Some(order) = orders.recv() => {
-                let message = match order {
-                    Order::Kick(reply) => {
-                        deadline = Some(tokio::time::Instant::now() + KICK_PATIENCE);
-                        SupervisorToSession::Kick { reply }
-                    }
-                    Order::Finish(reply) => SupervisorToSession::Finish { reply },
-                    Order::NewLimits(limits) => SupervisorToSession::NewLimits(*limits),
-                };
-                channel.send(&message, &[]).await?;
+        }
+    }
+
+    /// Answers one message.
+    async fn answer(
+        &self,
+        message: SessionToSupervisor,
+    ) -> Result<Option<SessionClosed>, ChannelError> {
+        let Dialogue { connection, account, channel, .. } = self;
+        let server = &connection.server;
+        match message {
+            SessionToSupervisor::Events(events) => {
+                for event in events {
+                    // The lines of one message must not be one turn of the loop.
+                    tokio::task::consume_budget().await;
+                    self.log_event(event);
+                }
             }
-            () = kicked => return Err(End::Kicked),
+            SessionToSupervisor::NeedHelper => self.attach_helper().await?,
+            SessionToSupervisor::NeedKeeper => self.attach_keeper().await?,
+            SessionToSupervisor::Who => {
+                let lines = if account.administrator { server.sessions.who() } else { Vec::new() };
+                let answer = SupervisorToSession::WhoLines(first_part(lines));
+                channel.send(&answer, &[]).await?;
+            }
+            SessionToSupervisor::IssueTicket { path, upload, size, publish } => {
+                self.in_i2ftp()?;
+                let purpose = Purpose { path, upload, size, publish };
+                let answer = server.issue_ticket(connection.session, account, purpose);
+                channel.send(&SupervisorToSession::Ticket(answer), &[]).await?;
+            }
+            SessionToSupervisor::RedeemTicket { id } => {
+                self.in_i2ftp()?;
+                let answer = server.redeem_ticket(account, id);
+                channel.send(&SupervisorToSession::Ticket(answer), &[]).await?;
+            }
+            SessionToSupervisor::CloseTicket { id } => {
+                self.in_i2ftp()?;
+                let answer = server.close_ticket(account, id);
+                channel.send(&SupervisorToSession::Ticket(answer), &[]).await?;
+            }
+            SessionToSupervisor::Closed(closed) => return Ok(Some(closed)),
+            SessionToSupervisor::Ready(_) | SessionToSupervisor::Failed(_) => {
+                return Err(ChannelError::Garbage("out of turn".into()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tickets are I2FTP's; only a session that has been taken over asks for one elsewhere.
+    fn in_i2ftp(&self) -> Result<(), ChannelError> {
+        match self.connection.service {
+            Service::I2ftp | Service::I2ftpTls => Ok(()),
+            Service::Ftp | Service::FtpsImplicit => {
+                Err(ChannelError::Garbage("a ticket outside of I2FTP".into()))
+            }
+        }
+    }
+
+    async fn attach_helper(&self) -> Result<(), ChannelError> {
+        let connection = self.connection;
+        let config = connection.server.config();
+        let attached = connection.server.helper.attach_soon(
+            connection.session,
+            connection.client,
+            connection.local,
+            config.passive.ports,
+            config.limits.connect_timeout,
+        );
+        match attached.await {
+            Some(fd) => self.channel.send(&SupervisorToSession::HelperChannel, &[fd.as_fd()]).await,
+            None => self.channel.send(&SupervisorToSession::NotAvailable, &[]).await,
+        }
+    }
+
+    async fn attach_keeper(&self) -> Result<(), ChannelError> {
+        let asked = self.keeper_channels.get().saturating_add(1);
+        self.keeper_channels.set(asked);
+        let own = self.keeper.filter(|_| asked <= KEEPER_CHANNELS_OF_SESSION);
+        let connection = self.connection;
+        let attached = match own {
+            Some(own) => {
+                connection.server.keeper.attach_session_soon(connection.session, own).await
+            }
+            None => None,
+        };
+        match attached {
+            Some(fd) => self.channel.send(&SupervisorToSession::KeeperChannel, &[fd.as_fd()]).await,
+            None => self.channel.send(&SupervisorToSession::NotAvailable, &[]).await,
         }
     }
 }
 
-/// One message of a session. Everything it may want is decided by what the supervisor knows.
-async fn answer(
-    connection: &Connection,
-    account: &Account,
-    channel: &SessionChannel,
-    keeper: Option<&Keeper>,
-    message: SessionToSupervisor,
+/// The end of the answer that is under way; never, when there is none.
+async fn finished(
+    answering: &mut Option<Answering<'_>>,
 ) -> Result<Option<SessionClosed>, ChannelError> {
-    let server = &connection.server;
-    match message {
-        SessionToSupervisor::Events(events) => {
-            for event in events {
-                // The lines of one message must not be one turn of the loop.
-                tokio::task::consume_budget().await;
-                log_event(connection, account, event);
-            }
-        }
-        SessionToSupervisor::NeedHelper => {
-            let config = server.config();
-            let attached = server.helper.attach(
-                connection.session,
-                connection.client,
-                connection.local,
-                config.passive.ports,
-                config.limits.connect_timeout,
-            );
-            match attached {
-                Some(fd) => {
-                    channel.send(&SupervisorToSession::HelperChannel, &[fd.as_fd()]).await?
-                }
-                None => channel.send(&SupervisorToSession::NotAvailable, &[]).await?,
-            }
-        }
-        SessionToSupervisor::NeedKeeper => {
-            let attached =
-                keeper.and_then(|own| server.keeper.attach_session(connection.session, own));
-            match attached {
-                Some(fd) => {
-                    channel.send(&SupervisorToSession::KeeperChannel, &[fd.as_fd()]).await?
-                }
-                None => channel.send(&SupervisorToSession::NotAvailable, &[]).await?,
-            }
-        }
-        SessionToSupervisor::Who => {
-            let lines = if account.administrator { server.sessions.who() } else { Vec::new() };
-            channel.send(&SupervisorToSession::WhoLines(first_part(lines)), &[]).await?;
-        }
-        SessionToSupervisor::IssueTicket { path, upload, size, publish } => {
-            let purpose = Purpose { path, upload, size, publish };
-            let answer = server.issue_ticket(connection.session, account, purpose);
-            channel.send(&SupervisorToSession::Ticket(answer), &[]).await?;
-        }
-        SessionToSupervisor::RedeemTicket { id } => {
-            let answer = server.redeem_ticket(account, id);
-            channel.send(&SupervisorToSession::Ticket(answer), &[]).await?;
-        }
-        SessionToSupervisor::CloseTicket { id } => {
-            let answer = server.close_ticket(account, id);
-            channel.send(&SupervisorToSession::Ticket(answer), &[]).await?;
-        }
-        SessionToSupervisor::Closed(closed) => return Ok(Some(closed)),
-        SessionToSupervisor::Ready(_) | SessionToSupervisor::Failed(_) => {
-            return Err(ChannelError::Garbage("out of turn".into()));
-        }
+    match answering {
+        Some(answer) => answer.await,
+        None => std::future::pending().await,
     }
-    Ok(None)
 }
 
 /// As many lines as fit into the answer to `Who`, and a line that says how many do not.
@@ -223,48 +303,56 @@ fn first_part(lines: Vec<String>) -> Vec<String> {
     first
 }
 
-/// Writes one event to the log, with the supervisor's own word on who it was (I8).
-fn log_event(connection: &Connection, account: &Account, event: Event) {
-    let session = connection.session.0;
-    let client = connection.client.ip();
-    let account = account.name.as_str();
-    match event {
-        Event::Transfer(transfer) => {
-            let Transfer { kind, path, bytes, micros, reason, tls } = transfer;
-            let (word, down, up) = match kind {
-                TransferKind::Download => ("download", bytes, 0),
-                TransferKind::Upload => ("upload", 0, bytes),
-                TransferKind::Append => ("append", 0, bytes),
-                TransferKind::Listing => ("listing", bytes, 0),
-            };
-            let path = printable(&String::from_utf8_lossy(path.as_slice()));
-            connection.entry.note(down, up, format!("{word} {path}"));
-            connection.server.counters.moved(down, up);
-            let (seconds, rate) = (seconds(micros), rate(bytes, micros));
-            let complete = reason.is_none();
-            let reason = reason.map(Reason::word);
-            log_event!(
-                Transfer, session, %client, account, kind = word, path, bytes, seconds, rate,
-                complete, reason, tls
-            );
+impl Dialogue<'_> {
+    /// Writes one event to the log, with the supervisor's own word on who it was (I8).
+    fn log_event(&self, event: Event) {
+        let connection = self.connection;
+        let (session, client) = (connection.session.0, connection.client.ip());
+        let account = self.account.name.as_str();
+        match event {
+            Event::Transfer(transfer) => self.log_transfer(transfer),
+            Event::File { operation, path, to, reason } => {
+                let operation = operation_word(operation);
+                let path = printable(&String::from_utf8_lossy(path.as_slice()));
+                let to = to.map(|to| printable(&String::from_utf8_lossy(to.as_slice())));
+                connection.entry.note(0, 0, format!("{operation} {path}"));
+                let (done, reason) = (reason.is_none(), reason.map(Reason::word));
+                log_event!(File, session, %client, account, operation, path, to, done, reason);
+            }
+            Event::Refused { command, path, reason } => {
+                let command = printable(&String::from_utf8_lossy(command.as_slice()));
+                let path = printable(&String::from_utf8_lossy(path.as_slice()));
+                let reason = reason.word();
+                log_event!(CommandRefused, session, %client, account, command, path, reason);
+            }
+            Event::Notice(text) => {
+                log_event!(Notice, session, %client, account, text = printable(&text));
+            }
         }
-        Event::File { operation, path, to, reason } => {
-            let operation = operation_word(operation);
-            let path = printable(&String::from_utf8_lossy(path.as_slice()));
-            let to = to.map(|to| printable(&String::from_utf8_lossy(to.as_slice())));
-            connection.entry.note(0, 0, format!("{operation} {path}"));
-            let (done, reason) = (reason.is_none(), reason.map(Reason::word));
-            log_event!(File, session, %client, account, operation, path, to, done, reason);
-        }
-        Event::Refused { command, path, reason } => {
-            let command = printable(&String::from_utf8_lossy(command.as_slice()));
-            let path = printable(&String::from_utf8_lossy(path.as_slice()));
-            let reason = reason.word();
-            log_event!(CommandRefused, session, %client, account, command, path, reason);
-        }
-        Event::Notice(text) => {
-            log_event!(Notice, session, %client, account, text = printable(&text));
-        }
+    }
+
+    fn log_transfer(&self, transfer: Transfer) {
+        let Transfer { kind, path, bytes, micros, reason, tls } = transfer;
+        let connection = self.connection;
+        let (session, client) = (connection.session.0, connection.client.ip());
+        let account = self.account.name.as_str();
+        let bytes = self.plausible.borrow_mut().bytes(bytes, Instant::now());
+        let (word, down, up) = match kind {
+            TransferKind::Download => ("download", bytes, 0),
+            TransferKind::Upload => ("upload", 0, bytes),
+            TransferKind::Append => ("append", 0, bytes),
+            TransferKind::Listing => ("listing", bytes, 0),
+        };
+        let path = printable(&String::from_utf8_lossy(path.as_slice()));
+        connection.entry.note(down, up, format!("{word} {path}"));
+        connection.server.counters.moved(down, up);
+        let (seconds, rate) = (seconds(micros), rate(bytes, micros));
+        let complete = reason.is_none();
+        let reason = reason.map(Reason::word);
+        log_event!(
+            Transfer, session, %client, account, kind = word, path, bytes, seconds, rate, complete,
+            reason, tls
+        );
     }
 }
 

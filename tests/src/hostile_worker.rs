@@ -201,7 +201,31 @@ fn do_typing(typed: &Channel<GateToAuthenticator, AuthenticatorToGate>, deed: &s
     }
 }
 
+/// Tries one wrong password after the other, whatever the supervisor answers.
+fn guess_on(channel: &Gate) -> ! {
+    loop {
+        channel.send(&authenticate("alice"), &[]).ok();
+        // The channel to the authenticator comes first, then the verdict.
+        match channel.recv() {
+            Err(_) => stay(),
+            Ok(mut received) => {
+                if let Some(typed) = received.fds.pop() {
+                    let typed: Channel<GateToAuthenticator, AuthenticatorToGate> =
+                        Channel::from_fd(typed);
+                    typed.send(&GateToAuthenticator::Typed(secret("wrong")), &[]).ok();
+                    channel.recv().ok();
+                }
+            }
+        }
+    }
+}
+
 fn do_gate(channel: &Gate, deed: &str) -> ! {
+    match deed {
+        "stay" => stay(),
+        "guess-on" => guess_on(channel),
+        _ => {}
+    }
     let bytes = |length| Bytes::try_from(vec![7; length]).unwrap();
     let message = match deed {
         "ready" => GateToSupervisor::Ready(report()),
@@ -271,6 +295,9 @@ fn flood(channel: &Session, deed: &str) -> ! {
 }
 
 fn do_session(channel: &Session, deed: &str) -> ! {
+    if deed == "stay" {
+        stay();
+    }
     if FLOODS.contains(&deed) {
         flood(channel, deed);
     }

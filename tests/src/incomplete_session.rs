@@ -119,6 +119,7 @@ fn lock_down_but(layer: &str, boot: &SessionBoot) -> SandboxReport {
                 LimitedResource::Nofile => Resource::RLIMIT_NOFILE,
                 LimitedResource::Memlock => Resource::RLIMIT_MEMLOCK,
                 LimitedResource::Msgqueue => Resource::RLIMIT_MSGQUEUE,
+                LimitedResource::As => Resource::RLIMIT_AS,
             };
             setrlimit(resource, limit.at_most, limit.at_most).unwrap();
         }

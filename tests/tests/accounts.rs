@@ -22,6 +22,7 @@ pub fn tests() -> Vec<Trial> {
         needs_program("accounts::lftp_sends_a_code_glued_to_the_password", "lftp", lftp_glued),
         needs_program("accounts::ftplib_sends_a_code_with_acct", "python3", ftplib_with_code),
         test("accounts::a_code_is_refused_after_a_restart_of_the_server", replay_after_restart),
+        test("accounts::b7_guesses_at_one_accounts_codes_slow_its_codes_down", guessing),
         test("accounts::of_two_simultaneous_logins_with_one_code_one_wins", simultaneous_code),
         test("accounts::an_anonymous_client_reads_and_changes_nothing", anonymous),
         needs_root("accounts::each_session_has_the_identity_of_its_account", identities),
@@ -104,6 +105,35 @@ sys.stdout.write(got.getvalue().decode())
     let output = log_in(&right);
     assert_eq!(output.stdout, b"behind two locks", "{output:?}");
     assert!(!log_in(&right).status.success(), "a code works once");
+}
+
+/// Somebody who knows the password guesses at the code, from many addresses.
+fn guessing() {
+    let (server, secret) = with_code();
+    let password = server.account("alice").password.clone();
+    let from = |last: u8| {
+        let mut client =
+            ControlConnection::connect_from([127, 0, 0, last].into(), server.address());
+        client.expect(220);
+        client
+    };
+    for last in 2..7 {
+        assert_eq!(with_acct(&mut from(last), &password, "000000"), 530);
+    }
+    server.expect_event("second-factor-guessing", |event| event["account"] == "alice");
+    // Even the right one is not judged now, so that nobody learns which one it is.
+    assert_eq!(with_acct(&mut from(7), &password, &one_time_code(&secret)), 530);
+    server.expect_event("login-failed", |event| {
+        event["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.starts_with("second-factor-guessing: 5 wrong codes"))
+    });
+    // A new secret begins anew.
+    let output = server.bulkhead(&["user", "totp", "alice"]);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let secret = text.lines().find_map(|line| line.trim().strip_prefix("secret")).unwrap();
+    assert_eq!(with_acct(&mut from(8), &password, &one_time_code(secret.trim())), 230);
 }
 
 /// Logs in with a password that is answered by 332, and says what the code was answered with.

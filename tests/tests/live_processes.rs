@@ -174,6 +174,7 @@ fn left(role: Role, process: &Process) {
             LimitedResource::Nofile => "Max open files",
             LimitedResource::Memlock => "Max locked memory",
             LimitedResource::Msgqueue => "Max msgqueue size",
+            LimitedResource::As => "Max address space",
         };
         let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         let values: Vec<u64> =

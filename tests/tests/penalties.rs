@@ -3,12 +3,16 @@
 
 use std::{fs, path::Path, process::Command};
 
-use bulkhead_tests::harness::{Server, eventually, needs_program};
+use bulkhead_tests::harness::{ControlConnection, Server, eventually, needs_program, test};
 use libtest_mimic::Trial;
 
 pub fn tests() -> Vec<Trial> {
     vec![
         needs_program("penalties::failures_block_one_address_and_no_other", "curl", one_address),
+        test(
+            "penalties::b8_quit_before_login_costs_what_any_connection_without_a_login_does",
+            quits,
+        ),
         needs_program("penalties::an_exempt_network_is_never_blocked", "curl", exempt),
         needs_program("penalties::fail2ban_finds_the_address", "fail2ban-regex", fail2ban),
     ]
@@ -50,6 +54,20 @@ fn one_address() {
     let cleared = server.bulkhead(&["penalties", "clear", "127.0.0.2"]);
     assert!(cleared.status.success(), "{cleared:?}");
     assert_eq!(log_in(&server, "127.0.0.2", &right).0, Some(0), "forgiven");
+}
+
+fn quits() {
+    let server = server().with("penalties.no_login", "10").run();
+    let from =
+        |last: u8| ControlConnection::connect_from([127, 0, 0, last].into(), server.address());
+    for _ in 0..2 {
+        let mut client = from(2);
+        client.expect(220);
+        client.command("QUIT", 221);
+        client.expect_end();
+    }
+    eventually("127.0.0.2 to be refused", || (from(2).reply().ok()?.code == 421).then_some(()));
+    from(3).expect(220);
 }
 
 fn exempt() {

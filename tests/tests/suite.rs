@@ -25,6 +25,7 @@ mod live_processes;
 mod log;
 mod names;
 mod operator_commands;
+mod overdue;
 mod peers;
 mod penalties;
 mod policy_commands;
@@ -34,6 +35,7 @@ mod resilience;
 mod root_paths;
 mod secrets;
 mod setup;
+mod signals;
 mod space;
 mod system_users;
 mod transcripts;
@@ -84,6 +86,7 @@ fn main() {
         operator_commands::tests(),
         names::tests(),
         peers::tests(),
+        overdue::tests(),
         penalties::tests(),
         policy_commands::tests(),
         redundancy::tests(),
@@ -92,6 +95,7 @@ fn main() {
         resilience::tests(),
         secrets::tests(),
         setup::tests(),
+        signals::tests(),
         space::tests(),
         system_users::tests(),
         transcripts::tests(),

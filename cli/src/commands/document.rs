@@ -103,7 +103,7 @@ pub fn log_schema() -> String {
         (
             _,
             "session" | "port" | "uid" | "pid" | "bytes" | "rate" | "soft" | "hard" | "wanted"
-            | "sessions",
+            | "sessions" | "count" | "lines",
         ) => json!({ "type": "integer" }),
         (_, "seconds") => json!({ "type": "number" }),
         (_, "complete" | "done" | "tls") => json!({ "type": "boolean" }),

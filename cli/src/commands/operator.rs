@@ -243,6 +243,9 @@ pub fn status(config: &Path, output: &Output) -> Result<ExitCode, OperatorError>
             writeln!(out, "    WARNING: {warning}; {}", validity::RENEWAL)?;
         }
     }
+    if status.log_lines_lost > 0 {
+        writeln!(out, "  log          {} lines lost", status.log_lines_lost)?;
+    }
     for layer in &status.layers {
         writeln!(out, "  {layer}")?;
     }
@@ -347,7 +350,17 @@ pub fn kick(config: &Path, kick: &Kick) -> Result<ExitCode, OperatorError> {
 /// # Errors
 /// When the server does not answer, or the configuration is wrong.
 pub fn reload(config: &Path, reach: &Reach) -> Result<ExitCode, OperatorError> {
-    done(&reach.open(config)?, &Request::Reload, |_| "the configuration was read again".into())
+    let Answer::Reloaded(keys) = ask(&reach.open(config)?, &Request::Reload)? else {
+        return Err(out_of_turn());
+    };
+    let mut out = io::stdout().lock();
+    if keys.is_empty() {
+        writeln!(out, "the configuration was read again")?;
+    } else {
+        let keys = keys.join(", ");
+        writeln!(out, "the configuration was read again; needs a restart: {keys}")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `bulkhead drain`

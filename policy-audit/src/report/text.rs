@@ -229,6 +229,7 @@ fn resource(resource: LimitedResource) -> &'static str {
         LimitedResource::Nofile => "descriptors",
         LimitedResource::Memlock => "locked memory",
         LimitedResource::Msgqueue => "message queues",
+        LimitedResource::As => "memory",
     }
 }
 

@@ -66,12 +66,16 @@ events! {
     Ended = "ended", INFO, [];
     /// The configuration, or the files of a certificate, were read again and are in force.
     Reloaded = "reloaded", INFO, [];
+    /// These keys have changed with a reload and are not in force before a restart.
+    RestartNeeded = "restart-needed", WARN, [restart];
     /// They were not: everything is as it was, and why.
     NotReloaded = "not-reloaded", ERROR, [];
     /// The log file was opened anew, as logrotate wants it.
     LogReopened = "log-reopened", INFO, [file];
     /// The log file cannot be opened anew: lines go on into the old one.
     LogNotReopened = "log-not-reopened", ERROR, [file];
+    /// Lines are missing before this one: nobody read the log, or it had no room.
+    LogLinesLost = "log-lines-lost", WARN, [lines];
     /// A certificate was loaded.
     Certificate = "certificate", INFO, [file, names, not_after, sha256];
     /// A certificate ends within 30 days. At the start, and once a day.
@@ -86,25 +90,31 @@ events! {
     UnprotectedI2ftp = "unprotected-i2ftp", WARN, [address];
     /// Active data connections cannot come from port 20.
     NoPort20 = "no-port-20", WARN, [];
-    /// A name in `[passive] address` cannot be looked up.
-    PassiveAddress = "passive-address", WARN, [host];
+    /// A name in `[passive] address` cannot be looked up; what is announced meanwhile.
+    PassiveAddress = "passive-address", WARN, [host, announced];
     /// A listening socket cannot be used any longer.
     ListenerFailed = "listener-failed", ERROR, [address];
     /// Descriptors or memory have run out; clients wait in the kernel's queue.
     AcceptFailed = "accept-failed", ERROR, [address];
+    /// Clients that hang up are no longer noticed by the supervisor: a fault of this host.
+    HangUpsLost = "hang-ups-lost", ERROR, [];
     /// systemd cannot be told what the server does.
     NotifyFailed = "notify-failed", WARN, [];
     /// A client was accepted.
     Connected = "connected", INFO, [session, client, port, service];
-    /// A client was turned away before anything was started for it: `penalty`, `server-full`,
-    /// `address-full` or places of I2FTP.
-    Refused = "refused", WARN, [client, reason];
+    /// Clients were turned away before anything was started for them: `penalty`, `server-full`,
+    /// `address-full` or places of I2FTP. One line for a block, a reason and a second, with their
+    /// number; of many blocks at once the rest is one line.
+    Refused = "refused", WARN, [client, block, reason, count];
     /// An address block is refused from now on, for this cause.
     Penalty = "penalty", WARN, [client, cause];
     /// A client logged in.
     Login = "login", INFO, [session, client, account, uid, tls];
     /// A name, password, code or key was wrong, or may not log in, and why; what fail2ban matches.
     LoginFailed = "login-failed", WARN, [session, client, user, reason];
+    /// Somebody who has the password guesses at the code; no code of the account is judged for a
+    /// while.
+    SecondFactorGuessing = "second-factor-guessing", WARN, [session, client, account, reason];
     /// A login that was right was refused: `session-limit`, `tls-demanded`.
     LoginRefused = "login-refused", WARN, [session, client, account, reason];
     /// A login could not be judged: a fault of this host.
@@ -128,6 +138,9 @@ events! {
     Notice = "notice", INFO, [session, client, account, text];
     /// A process did what it must not: its role, and the system call if it was one.
     Violation = "violation", ERROR, [role, pid, session, client, account, how, what];
+    /// A gate or session was killed: its client has hung up, or has not logged in in time, and it
+    /// did not end by itself.
+    ProcessOverdue = "process-overdue", WARN, [role, pid, session, client, account, reason, how];
     /// A process ended that should not have.
     ProcessDied = "process-died", ERROR, [role, pid, session, client, account, how, cause, what];
     /// A child that ended cannot be waited for: a fault of this host.

@@ -76,6 +76,7 @@ impl Server {
             bytes_uploaded: self.counters.uploaded.get(),
             layers: self.layers(),
             certificates: self.keeper.certificates(),
+            log_lines_lost: crate::log::lost(),
         }
     }
 

@@ -37,6 +37,14 @@ impl Settings {
         self.0.entry(table.to_owned()).or_default().insert(key.to_owned(), value.to_owned());
     }
 
+    /// Leaves a key out, so that its default holds.
+    pub fn unset(&mut self, key: &str) {
+        let (table, key) = key.split_once('.').unwrap_or(("", key));
+        if let Some(keys) = self.0.get_mut(table) {
+            keys.remove(key);
+        }
+    }
+
     /// The configuration file. The table with no name sorts first, as TOML wants it.
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -4,6 +4,7 @@
 //! nothing. It reads commands up to a login, passes names and passwords on, and ends with a
 //! [`GateToSupervisor::Handover`] of everything the session needs.
 
+mod keeper;
 mod login;
 pub(crate) mod secure;
 mod serve;
@@ -60,7 +61,9 @@ pub fn run(channel: SupervisorChannel) -> Result<(), Fatal> {
         SupervisorToGate::Boot { .. }
         | SupervisorToGate::AuthResult(_)
         | SupervisorToGate::Authenticator
-        | SupervisorToGate::BecomeRelay => Err(Fatal::OutOfTurn),
+        | SupervisorToGate::BecomeRelay
+        | SupervisorToGate::KeeperChannel
+        | SupervisorToGate::NotAvailable => Err(Fatal::OutOfTurn),
     }
 }
 
@@ -70,7 +73,10 @@ fn boot(
     let SupervisorToGate::Boot { confinement, settings } = channel.recv()?.message else {
         return Err(Fatal::OutOfTurn);
     };
-    let tls = settings.tls.as_ref().map(ControlTls::new).transpose()?;
+    let tls = match &settings.tls {
+        Some(tls) => Some(ControlTls::new(tls, Some(keeper::renewal(channel)?))?),
+        None => None,
+    };
     let features = Features::NONE.with_if(tls.is_some(), Feature::Tls);
     match policy::lockdown(Role::Gate, &confinement, features, None) {
         Ok(locked) => {

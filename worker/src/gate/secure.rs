@@ -164,7 +164,9 @@ pub(crate) fn become_relay(
         SupervisorToGate::AuthResult(_)
         | SupervisorToGate::Authenticator
         | SupervisorToGate::Boot { .. }
-        | SupervisorToGate::Serve { .. } => return Err(Fatal::OutOfTurn),
+        | SupervisorToGate::Serve { .. }
+        | SupervisorToGate::KeeperChannel
+        | SupervisorToGate::NotAvailable => return Err(Fatal::OutOfTurn),
     };
     policy::narrow(Role::Relay, locked).map_err(Fatal::NotNarrowed)?;
     let mut relay = Relay::new(client, session);
@@ -208,7 +210,9 @@ pub(crate) fn shake_hands(
                 | SupervisorToGate::Authenticator
                 | SupervisorToGate::Boot { .. }
                 | SupervisorToGate::Serve { .. }
-                | SupervisorToGate::BecomeRelay => Err(Fatal::OutOfTurn),
+                | SupervisorToGate::BecomeRelay
+                | SupervisorToGate::KeeperChannel
+                | SupervisorToGate::NotAvailable => Err(Fatal::OutOfTurn),
             };
         }
     }

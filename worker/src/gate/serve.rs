@@ -350,7 +350,9 @@ impl<'a> Gate<'a> {
             SupervisorToGate::AuthResult(_)
             | SupervisorToGate::Boot { .. }
             | SupervisorToGate::Serve { .. }
-            | SupervisorToGate::BecomeRelay => Err(Fatal::OutOfTurn),
+            | SupervisorToGate::BecomeRelay
+            | SupervisorToGate::KeeperChannel
+            | SupervisorToGate::NotAvailable => Err(Fatal::OutOfTurn),
         }
     }
 

@@ -211,7 +211,9 @@ impl Handshake<'_> {
                     | SupervisorToGate::Authenticator
                     | SupervisorToGate::Boot { .. }
                     | SupervisorToGate::Serve { .. }
-                    | SupervisorToGate::BecomeRelay => return Err(out_of_turn()),
+                    | SupervisorToGate::BecomeRelay
+                    | SupervisorToGate::KeeperChannel
+                    | SupervisorToGate::NotAvailable => return Err(out_of_turn()),
                 }
             }
             if client {
@@ -228,7 +230,9 @@ impl Handshake<'_> {
             SupervisorToGate::Boot { .. }
             | SupervisorToGate::Serve { .. }
             | SupervisorToGate::Authenticator
-            | SupervisorToGate::BecomeRelay => Err(out_of_turn()),
+            | SupervisorToGate::BecomeRelay
+            | SupervisorToGate::KeeperChannel
+            | SupervisorToGate::NotAvailable => Err(out_of_turn()),
         }
     }
 }

@@ -23,6 +23,7 @@ pub use handshake::{Established, Handshake, Progress};
 pub use record::Fault;
 pub use resumption::{Entry, Resumption};
 pub use settings::{ControlTls, DataTls, TransferDirection};
+pub use signer::Renew;
 pub use stream::{Buffers, Inbound, Stream};
 
 /// Why a TLS connection failed. The texts are for the log; what the client is told on the control

@@ -33,7 +33,7 @@ use rustls::{
 use super::{
     Handshake, TlsError,
     resumption::{Entry, Resumption},
-    signer::{Certificates, Keeper, Notes},
+    signer::{Certificates, Keeper, Notes, Renew, SigningChannel},
 };
 
 /// Tickets a control handshake gives. Clients differ in how many they keep and whether they use
@@ -68,12 +68,14 @@ pub struct ControlTls {
 }
 
 impl ControlTls {
-    /// Sets TLS up. Called before lockdown: the random generator takes its first seed here.
+    /// Sets TLS up. Called before lockdown: the random generator takes its first seed here. `renew`
+    /// gets another channel when the keeper has died.
     ///
     /// # Errors
     /// When a certificate of the supervisor cannot be used.
-    pub fn new(tls: &GateTls) -> Result<Self, TlsError> {
-        let keeper = Arc::new(Keeper::Channel(Mutex::new(None)));
+    pub fn new(tls: &GateTls, renew: Option<Renew>) -> Result<Self, TlsError> {
+        let signing = SigningChannel { channel: None, renew };
+        let keeper = Arc::new(Keeper::Channel(Mutex::new(signing)));
         let notes = Arc::new(Notes::default());
         let resumption = Arc::new(Resumption::default());
         let mut config = base(tls, &keeper, &notes)?;
@@ -124,7 +126,7 @@ impl DataTls {
         let keeper = Arc::new(if resumed_only {
             Keeper::ResumedOnly
         } else {
-            Keeper::Channel(Mutex::new(None))
+            Keeper::Channel(Mutex::default())
         });
         let notes = Arc::new(Notes::default());
         let mut config = base(&tls.tls, &keeper, &notes)?;
@@ -153,7 +155,9 @@ impl DataTls {
     pub fn needs_keeper(&self) -> bool {
         match &*self.keeper {
             Keeper::ResumedOnly => false,
-            Keeper::Channel(slot) => slot.lock().unwrap_or_else(PoisonError::into_inner).is_none(),
+            Keeper::Channel(signing) => {
+                !signing.lock().unwrap_or_else(PoisonError::into_inner).is_open()
+            }
         }
     }
 
@@ -182,8 +186,8 @@ impl DataTls {
 }
 
 fn attach(keeper: &Keeper, channel: Channel<Sign, Signed>) {
-    if let Keeper::Channel(slot) = keeper {
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel);
+    if let Keeper::Channel(signing) = keeper {
+        signing.lock().unwrap_or_else(PoisonError::into_inner).channel = Some(channel);
     }
 }
 

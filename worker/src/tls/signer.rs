@@ -76,50 +76,108 @@ impl Notes {
     }
 }
 
+/// Asks for another channel to the keeper, and waits for it.
+pub type Renew = Box<dyn Fn() -> Option<Channel<Sign, Signed>> + Send + Sync>;
+
+/// Times a signature is asked for anew because the keeper has died meanwhile.
+const RENEWALS: u32 = 3;
+
 /// Who signs for this process.
 #[derive(Debug)]
 pub enum Keeper {
     /// Nobody: only resumed handshakes are accepted.
     ResumedOnly,
     /// The keeper, once there is a channel to it.
-    Channel(Mutex<Option<Channel<Sign, Signed>>>),
+    Channel(Mutex<SigningChannel>),
+}
+
+/// The channel to the keeper, and how to get another one when the keeper has died.
+#[derive(Default)]
+pub struct SigningChannel {
+    /// The channel, if there is one.
+    pub channel: Option<Channel<Sign, Signed>>,
+    /// Gates only: a session asks between two handshakes.
+    pub renew: Option<Renew>,
+}
+
+impl std::fmt::Debug for SigningChannel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningChannel").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+impl SigningChannel {
+    /// Whether there is a channel whose other end is open.
+    pub fn is_open(&self) -> bool {
+        let Some(channel) = &self.channel else { return false };
+        let mut fds = [PollFd::new(channel, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // A poll that fails says nothing; then the request will.
+        poll(&mut fds, Some(&now)).unwrap_or(0) == 0
+    }
+
+    /// The channel; another one, if there is none and one can be had.
+    fn get(&mut self) -> Option<&Channel<Sign, Signed>> {
+        if self.channel.is_none() {
+            self.channel = self.renew.as_ref().and_then(|renew| renew());
+        }
+        self.channel.as_ref()
+    }
 }
 
 impl Keeper {
     /// Asks the keeper for a signature and waits for it.
     fn ask_sign(&self, key: KeyId, scheme: u16, input: &[u8]) -> Result<Vec<u8>, Cause> {
-        let Keeper::Channel(channel) = self else { return Err(Cause::NotResumed) };
-        let mut slot = channel.lock().unwrap_or_else(PoisonError::into_inner);
-        let channel = slot.as_ref().ok_or(Cause::KeeperGone)?;
+        let Keeper::Channel(signing) = self else { return Err(Cause::NotResumed) };
+        let mut signing = signing.lock().unwrap_or_else(PoisonError::into_inner);
         let tls13 = input.starts_with(&TLS13_PREFIX);
         let input = Bytes::try_from(input.to_vec()).map_err(|_| Cause::KeeperRefused)?;
-        let answer = exchange(channel, &Sign::Sign { key, scheme, tls13, input });
-        match answer {
-            Some(Signed::Signature(signature)) => Ok(signature.into()),
-            Some(Signed::Refused) => Err(Cause::KeeperRefused),
-            None => {
-                // A late answer must not become the answer to another question.
-                *slot = None;
-                Err(Cause::KeeperGone)
+        let request = Sign::Sign { key, scheme, tls13, input };
+        for _ in 0..=RENEWALS {
+            let channel = signing.get().ok_or(Cause::KeeperGone)?;
+            let answer = exchange(channel, &request);
+            match answer {
+                Answer::Given(Signed::Signature(signature)) => return Ok(signature.into()),
+                Answer::Given(Signed::Refused) => return Err(Cause::KeeperRefused),
+                // The keeper has died; the next one has the same keys, if there is a next one.
+                Answer::Closed => signing.channel = None,
+                Answer::Late => {
+                    // A late answer must not become the answer to another question.
+                    signing.channel = None;
+                    break;
+                }
             }
         }
+        Err(Cause::KeeperGone)
     }
 }
 
-fn exchange(channel: &Channel<Sign, Signed>, request: &Sign) -> Option<Signed> {
-    channel.try_send(request, &[]).ok()?;
+/// What came of a request.
+enum Answer {
+    Given(Signed),
+    Closed,
+    Late,
+}
+
+fn exchange(channel: &Channel<Sign, Signed>, request: &Sign) -> Answer {
+    if channel.try_send(request, &[]).is_err() {
+        return Answer::Closed;
+    }
     let timeout = Timespec { tv_sec: ANSWER_SECONDS, tv_nsec: 0 };
     let descriptor = channel.as_fd();
     let mut fds = [PollFd::new(&descriptor, PollFlags::IN)];
     loop {
         match poll(&mut fds, Some(&timeout)) {
-            Ok(0) => return None,
+            Ok(0) => return Answer::Late,
             Ok(_) => break,
             Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return None,
+            Err(_) => return Answer::Closed,
         }
     }
-    Some(channel.try_recv().ok()??.message)
+    match channel.try_recv() {
+        Ok(Some(received)) => Answer::Given(received.message),
+        Ok(None) | Err(_) => Answer::Closed,
+    }
 }
 
 /// A private key in the keeper.

@@ -199,6 +199,7 @@ impl Judge<'_> {
                 LimitedResource::Nofile => "Max open files",
                 LimitedResource::Memlock => "Max locked memory",
                 LimitedResource::Msgqueue => "Max msgqueue size",
+                LimitedResource::As => "Max address space",
             };
             let line = self.evidence.limits.lines().find_map(|line| line.strip_prefix(name));
             let hard = line.and_then(|line| line.split_whitespace().nth(1));
@@ -322,6 +323,7 @@ mod tests {
             limits.push_str(&format!("Max {name}  0  0  bytes\n"));
         }
         limits.push_str("Max open files 64 64 files\n");
+        limits.push_str("Max address space 134217728 134217728 bytes\n");
         Evidence {
             status: SESSION
                 .split('|')

@@ -35,7 +35,7 @@ fn without_the_demand_a_full_handshake_asks_the_keeper() {
 #[test]
 fn a_keeper_that_dies_or_refuses_fails_the_handshake_alone() {
     let world = World::new();
-    let control = ControlTls::new(&world.tls).unwrap();
+    let control = ControlTls::new(&world.tls, None).unwrap();
     let attempt = || {
         let (socket, server) = tcp_pair();
         let peer = client(&world.client(true, &[]), "localhost", socket, |_| ());

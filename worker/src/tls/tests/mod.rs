@@ -33,7 +33,7 @@ type Client = StreamOwned<ClientConnection, TcpStream>;
 
 impl World {
     fn control(&self) -> ControlTls {
-        let control = ControlTls::new(&self.tls).unwrap();
+        let control = ControlTls::new(&self.tls, None).unwrap();
         control.attach(self.keeper());
         control
     }
