@@ -9,6 +9,7 @@ use crate::command::{Done, cargo, run};
 /// When the build fails, or the benchmark does.
 pub fn run_benchmark(arguments: &[String]) -> Done<()> {
     let mut command = cargo();
-    command.args(["run", "--quiet", "--locked", "--package", "bulkhead-bench", "--"]);
+    // Without a package: with the features of the whole workspace, as the tests are built.
+    command.args(["run", "--quiet", "--locked", "--bin", "bulkhead-bench", "--"]);
     run(command.args(arguments))
 }
