@@ -20,6 +20,7 @@ mod i2ftp_operator;
 mod i2ftp_python;
 mod identities;
 mod imports;
+mod keys;
 mod limits;
 mod live_processes;
 mod log;
@@ -80,6 +81,7 @@ fn main() {
         i2ftp_python::tests(),
         identities::tests(),
         imports::tests(),
+        keys::tests(),
         limits::tests(),
         live_processes::tests(),
         log::tests(),
