@@ -1,6 +1,10 @@
 //! What is known of a file.
 
-use rustix::fs::{FileType, StatFs, Statx, StatxFlags};
+use std::os::fd::AsFd;
+
+use rustix::fs::{AtFlags, FileType, StatFs, Statx, StatxFlags, statx};
+
+use super::error::{Call, FileError, FileResult};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,4 +118,13 @@ impl From<&StatFs> for Space {
             total: statfs.f_blocks.saturating_mul(block),
         }
     }
+}
+
+/// The facts of an open file or place.
+///
+/// # Errors
+/// What the file system says.
+pub fn open_metadata(file: impl AsFd) -> FileResult<Metadata> {
+    let statx = statx(file, c"", AtFlags::EMPTY_PATH, Metadata::MASK);
+    Ok(Metadata::from(&statx.map_err(|errno| FileError::of(Call::Stat, errno))?))
 }

@@ -13,9 +13,9 @@ mod root;
 
 pub use directory::{Directory, DirectoryBuffer, Entry};
 pub use error::{Call, FileError, FileResult};
-pub use metadata::{FileKind, Metadata, Space};
+pub use metadata::{FileKind, Metadata, Space, open_metadata};
 pub use moving::{Moved, Pipe, copy_range, send_file, splice_from, splice_to};
-pub use root::{Replace, Root, open_metadata, set_length, sync};
+pub use root::{Replace, Root, set_length, sync};
 
 #[cfg(test)]
 mod tests;

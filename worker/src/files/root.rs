@@ -14,7 +14,7 @@ use rustix::{
 use super::{
     directory::Directory,
     error::{Call, FileError, FileResult},
-    metadata::{Metadata, Space},
+    metadata::{Metadata, Space, open_metadata},
 };
 use crate::ftp::path::VirtualPath;
 
@@ -317,15 +317,6 @@ fn must_be_file(metadata: Metadata) -> FileResult<Metadata> {
     } else {
         Err(FileError::NotRegular)
     }
-}
-
-/// The facts of an open file or place.
-///
-/// # Errors
-/// What the file system says.
-pub fn open_metadata(file: impl AsFd) -> FileResult<Metadata> {
-    let statx = statx(file, c"", AtFlags::EMPTY_PATH, Metadata::MASK);
-    Ok(Metadata::from(&statx.map_err(failed(Call::Stat))?))
 }
 
 /// Makes an open file this long: cuts it, or lets a hole follow.
