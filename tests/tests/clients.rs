@@ -5,6 +5,9 @@ mod curl;
 mod ftplib;
 mod lftp;
 mod ncftp;
+mod node;
+mod php;
+mod rclone;
 mod tnftp;
 mod wget;
 
@@ -26,6 +29,13 @@ pub fn tests() -> Vec<Trial> {
     let mut tests: Vec<Trial> = matrix.into_iter().flatten().collect();
     // It has no IPv6.
     tests.push(needs_program("clients::ncftp_gets_puts_and_lists", "ncftpget", ncftp::trees));
+    tests.extend([
+        over_ipv4("clients::rclone_copies_checks_and_purges", "rclone", rclone::tree),
+        over_ipv4("clients::rclone_finds_out_what_is_documented", "rclone", rclone::info),
+        needs_program("clients::rclone_over_tls", "rclone", rclone::tls),
+        node_client("clients::node_plain_and_over_tls", node::every_protection),
+        over_ipv4("clients::php_by_its_ftp_functions", "php", php::functions),
+    ]);
     tests
 }
 
@@ -41,6 +51,24 @@ fn both(name: &str, program: &str, run: fn(&Server)) -> [Trial; 2] {
         let trial = needing_program(trial, program);
         if address == "::1" { needs_ipv6(trial) } else { trial }
     })
+}
+
+/// A test that needs basic-ftp, which xtask installs where npm is.
+fn node_client(name: &str, run: fn()) -> Trial {
+    let trial = needs_program(name, "node", run);
+    if node::modules().join("basic-ftp").exists() {
+        return trial;
+    }
+    trial.with_kind("skipped: needs npm and its registry").with_ignored_flag(true)
+}
+
+/// A test over IPv4 only.
+fn over_ipv4(name: &str, program: &str, run: fn(&Server)) -> Trial {
+    let trial = Trial::test(name, move || -> Result<(), Failed> {
+        run(&server("127.0.0.1"));
+        Ok(())
+    });
+    needing_program(trial, program)
 }
 
 /// A server on this address, with the account `alice`.

@@ -29,6 +29,7 @@ pub fn tests() -> Vec<Trial> {
         test("commands::g11_a_recursive_listing_is_a_504", recursive),
         test("commands::g12_sums_have_one_form_in_help_feat_and_use", sum_forms),
         test("commands::g14_rest_is_kept_by_what_prepares_a_transfer", rest_is_kept),
+        test("commands::replies_differ_from_other_servers_as_documented", other_servers),
     ]
 }
 
@@ -449,5 +450,60 @@ fn rest_is_kept() {
         control.command("REST 4", 350);
         control.command(line, code);
         assert_eq!(control.download("RETR f"), b"0123456789", "{line}");
+    }
+}
+
+/// The table of docs/commands.md: requests, and the code that it says they get here.
+fn documented() -> Vec<(Vec<String>, u16)> {
+    let text = include_str!("../../docs/commands.md");
+    let table = text.split("## The same requests to other servers").nth(1).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let mut cells = row.split(" | ");
+        let requests = cells.next().unwrap().trim_start_matches("| ").split(", ");
+        let requests = requests.map(|request| request.trim_matches('`').to_owned()).collect();
+        (requests, cells.next().unwrap().parse().unwrap())
+    })
+    .collect()
+}
+
+/// The code of the last reply to a line; one that moves data gets a data connection.
+fn last_code(control: &mut ControlConnection, line: &str) -> u16 {
+    let moves = ["RETR ", "STOR ", "APPE ", "LIST ", "NLST ", "MLSD "];
+    let mut data = moves.iter().any(|verb| line.starts_with(verb)).then(|| control.passive());
+    control.send(line);
+    let mut reply = control.reply().unwrap();
+    if reply.code == 150
+        && let Some(mut data) = data.take()
+    {
+        if line.starts_with("STOR ") || line.starts_with("APPE ") {
+            data.write_all(b"AB").unwrap();
+        } else {
+            std::io::Read::read_to_end(&mut data, &mut Vec::new()).unwrap();
+        }
+        drop(data);
+        reply = control.reply().unwrap();
+    }
+    reply.code
+}
+
+fn other_servers() {
+    let server = Server::start();
+    let alice = server.account("alice");
+    let rows = documented();
+    assert!(rows.len() > 35, "{}", rows.len());
+    std::os::unix::fs::symlink("loop", alice.path("loop")).unwrap();
+    for name in ["d", "full", "full/sub"] {
+        alice.make_directory(name);
+    }
+    for (requests, code) in rows {
+        alice.put("f", b"0123456789");
+        let mut control = server.log_in("alice");
+        control.command("TYPE I", 200);
+        let mut last = 0;
+        for line in &requests {
+            last = last_code(&mut control, line);
+        }
+        assert_eq!(last, code, "{requests:?}");
     }
 }

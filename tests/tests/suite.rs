@@ -26,6 +26,7 @@ mod live_processes;
 mod log;
 mod names;
 mod operator_commands;
+mod outside;
 mod overdue;
 mod peers;
 mod penalties;
@@ -86,6 +87,7 @@ fn main() {
         live_processes::tests(),
         log::tests(),
         operator_commands::tests(),
+        outside::tests(),
         names::tests(),
         peers::tests(),
         overdue::tests(),

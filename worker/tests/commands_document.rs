@@ -65,7 +65,8 @@ fn document() -> String {
         let syntax = format!("SITE {} {}", row.name, row.syntax);
         text += &format!("| `{}` | {} | {need} |\n", syntax.trim_end(), cell(row.what));
     }
-    text
+    // What `tests/tests/commands.rs` compares with the server.
+    text + include_str!("other_servers.md")
 }
 
 #[test]

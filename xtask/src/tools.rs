@@ -25,7 +25,7 @@ const TO_BUILD: [Need; 2] =
     [need("cc", "gcc"), need("/usr/include/security/pam_appl.h", "libpam0g-dev")];
 
 /// What the tests need besides our own programs.
-const TO_TEST: [Need; 25] = [
+const TO_TEST: [Need; 27] = [
     need("curl", "curl"),
     need("jq", "jq"),
     need("nft", "nftables"),
@@ -33,6 +33,8 @@ const TO_TEST: [Need; 25] = [
     need("wget", "wget"),
     need("ncftpget", "ncftp"),
     need("tnftp", "tnftp"),
+    need("rclone", "rclone"),
+    need("php", "php-cli"),
     need(PYTHON, "python3"),
     need("/usr/bin/pip3", "python3-pip"),
     need("openssl", "openssl"),
@@ -92,6 +94,12 @@ pub fn provide_to_test() -> Done<()> {
     if let Err(e) = provide_i2ftp_client() {
         eprintln!("xtask: no client of I2FTP: {e}; tests that need it are skipped");
     }
+    if let Err(e) = provide_node_client() {
+        eprintln!("xtask: no client of Node: {e}; the test that needs it is skipped");
+    }
+    if let Err(e) = provide_outside_suites() {
+        eprintln!("xtask: no suites of others: {e}; tests that need them are skipped");
+    }
     Ok(())
 }
 
@@ -122,6 +130,70 @@ pub fn provide_i2ftp_client() -> Done<()> {
     install("shared", &I2FTP_CLIENT)?;
     for release in I2FTP_TRANSPORTS {
         install(release, &[&format!("i2cylib=={release}")])?;
+    }
+    std::fs::write(&complete, "").map_err(|e| format!("{}: {e}", complete.display()))
+}
+
+/// The most used client of Node; it has no dependencies.
+const NODE_CLIENT: &str = "basic-ftp@5.3.1";
+
+/// Installs a client of Node from npm's registry, once, where npm is; nothing outside of the target
+/// directory changes.
+///
+/// # Errors
+/// When npm is not there or does not get the package.
+pub fn provide_node_client() -> Done<()> {
+    let place = target().join("node-client");
+    if place.join("node_modules/basic-ftp").exists() {
+        return Ok(());
+    }
+    if !is_installed("npm") {
+        return Err("npm is not installed".to_owned());
+    }
+    make_directory(&place)?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]);
+    output(npm.arg(NODE_CLIENT).current_dir(&place)).map(drop)
+}
+
+/// The projects whose tests of FTP are run against us, and what those tests import. docs/clients.md
+/// has what comes out.
+const OUTSIDE_SUITES: [&str; 3] = ["aioftp==0.28.3", "ftputil==5.2.0", "pyftpdlib==2.2.0"];
+const OUTSIDE_NEEDS: [&str; 7] = [
+    "pytest==8.4.2",
+    "pytest-asyncio==1.2.0",
+    "async-timeout==5.0.1",
+    "siosocks==0.3.0",
+    "trustme==1.2.1",
+    "psutil==7.2.2",
+    "pyopenssl",
+];
+
+/// Installs the suites of others from the Python package index, once: `site` has what they import, and
+/// a directory for each has its source with the tests. Nothing outside of the target directory changes.
+///
+/// # Errors
+/// When pip does not get the packages.
+pub fn provide_outside_suites() -> Done<()> {
+    let place = target().join("outside-suites");
+    let complete = place.join("complete");
+    if complete.exists() {
+        return Ok(());
+    }
+    make_directory(&place)?;
+    let pip = |verb: &str| {
+        let mut pip = Command::new(PYTHON);
+        pip.args(["-m", "pip", verb, "--quiet", "--retries", "1"]).current_dir(&place);
+        pip
+    };
+    let mut install = pip("install");
+    install.args(["--upgrade", "--target", "site"]).args(OUTSIDE_NEEDS).args(OUTSIDE_SUITES);
+    output(&mut install)?;
+    for suite in OUTSIDE_SUITES {
+        let (name, version) = suite.split_once("==").unwrap_or((suite, ""));
+        output(pip("download").args(["--no-deps", "--no-binary", name, suite]))?;
+        let mut tar = Command::new("tar");
+        output(tar.args(["-xzf", &format!("{name}-{version}.tar.gz")]).current_dir(&place))?;
     }
     std::fs::write(&complete, "").map_err(|e| format!("{}: {e}", complete.display()))
 }
