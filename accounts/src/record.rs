@@ -13,7 +13,7 @@ use time::{Date, OffsetDateTime, format_description::FormatItem, macros::format_
 use super::{AccountError, owner_of};
 
 /// One account of the account file.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Record {
     /// Hash of the password; without one nobody can log in.

@@ -29,7 +29,7 @@ const HEADER: &str = "\
 const FOR_OTHERS: u32 = 0o077;
 
 /// The accounts, and the second factors of accounts of every backend, by name.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// The accounts.
@@ -41,7 +41,7 @@ pub struct Store {
 }
 
 /// A second factor.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SecondFactor {
     /// The secret of the one-time codes.
@@ -52,7 +52,7 @@ pub struct SecondFactor {
 }
 
 /// The secret of one-time codes, in base 32: wiped when dropped, printable by nobody.
-#[derive(Clone, Default, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]
 pub struct CodeSecret(String);
 
@@ -260,7 +260,7 @@ impl Store {
         let text = document::changed(&text, &before.tables(), &store.tables()).map(Zeroizing::new);
         let text = text.map_err(|e| unwritable(io::Error::other(e)))?;
         // What the next reader would refuse is never written.
-        if toml::to_string(&Store::parse(path, &text)?) != toml::to_string(&store) {
+        if Store::parse(path, &text)? != store {
             return Err(unwritable(io::Error::other("the change does not survive writing")).into());
         }
         replace(path, &text).map_err(unwritable)?;

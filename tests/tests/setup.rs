@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bulkhead_tests::harness::{PATIENCE, Server, eventually, is_root, needs_program, test};
+use bulkhead_tests::harness::{
+    PATIENCE, Server, eventually, is_root, needs_program, needs_root, test,
+};
 use libtest_mimic::Trial;
 use nix::{
     sys::signal::{Signal, kill},
@@ -23,6 +25,11 @@ pub fn tests() -> Vec<Trial> {
         needs_program("setup::unattended_setup_leads_to_a_download", "curl", unattended),
         needs_program("setup::unattended_setup_demands_tls_by_default", "curl", unattended_tls),
         test("setup::what_cannot_work_is_refused_before_anything_is_written", refused),
+        test(
+            "setup::c9_a_setup_that_fails_writes_nothing_and_its_exit_code_says_so",
+            all_or_nothing,
+        ),
+        needs_root("setup::b14_the_wizard_serves_neither_the_host_nor_the_files_of_nobody", unfit),
     ]
 }
 
@@ -325,5 +332,85 @@ fn refused() {
     assert!(written.contains("[i2ftp]\nenabled = true"), "{written}");
     for words in ["127.0.0.1:26842, without TLS", "version 2.2", "key_hex in"] {
         assert!(said.contains(words), "{words:?}: {said}");
+    }
+}
+
+/// `bulkhead setup --yes` with these words, a password, and an owner where one is needed.
+fn set_up(server: &Server, root: &std::path::Path, more: &[&str]) -> (Option<i32>, String) {
+    let owner: &[&str] = if is_root() { &["--owner", "20779"] } else { &[] };
+    let base = ["setup", "--yes", "--password-stdin", "--root", root.to_str().unwrap()];
+    let output = server.bulkhead_with_input(&[&base[..], owner, more].concat(), b"pw\n");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+/// What there is in the scratch directory, with the bytes of its files.
+fn contents(server: &Server) -> Vec<(std::ffi::OsString, Option<Vec<u8>>)> {
+    let entries = fs::read_dir(server.scratch.path()).unwrap();
+    let mut all: Vec<_> = entries
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name(), fs::read(entry.path()).ok()))
+        .collect();
+    all.sort();
+    all
+}
+
+fn all_or_nothing() {
+    let server = Server::new();
+    let root = server.path("served");
+    let before = contents(&server);
+    // The directory is made, and then the certificate cannot be.
+    let (code, said) = set_up(&server, &root, &["--port", "0", "--names", "\u{e4}"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(contents(&server), before, "{said}");
+    let file = server.path("file");
+    fs::write(&file, "x").unwrap();
+    let before = contents(&server);
+    let (code, said) = set_up(&server, &file, &["--port", "0", "--tls", "none"]);
+    assert!(code == Some(1) && said.contains("no directory"), "{said}");
+    assert_eq!(contents(&server), before, "{said}");
+    // Everything is written, and the server could not start: somebody listens there.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (code, said) = set_up(&server, &root, &["--port", &port, "--tls", "none"]);
+    assert!(code == Some(1) && said.contains("error:"), "{code:?} {said}");
+    assert!(server.path("bulkhead.toml").exists() && root.is_dir(), "{said}");
+    // Once more: the account is there already, and the old configuration stays as it is.
+    let before = contents(&server);
+    let (code, said) = set_up(&server, &root, &["--port", "0", "--overwrite"]);
+    assert!(code == Some(1) && said.contains("has an account files already"), "{said}");
+    assert_eq!(contents(&server), before, "{said}");
+    let (code, said) = set_up(
+        &server,
+        &root,
+        &["--port", "0", "--overwrite", "--account", "more", "--tls", "none"],
+    );
+    assert_eq!(code, Some(0), "{said}");
+    assert!(server.path("bulkhead.toml.old").exists());
+}
+
+fn unfit() {
+    let server = Server::new();
+    let before = contents(&server);
+    for (root, why) in
+        [("/", "the whole host"), ("/proc", "is the kernel's"), ("/sys/fs", "kernel's")]
+    {
+        let (code, said) = set_up(&server, root.as_ref(), &["--port", "0", "--tls", "none"]);
+        assert!(code == Some(1) && said.contains(why), "{root}: {said}");
+    }
+    let root = server.path("served");
+    let base =
+        ["setup", "--yes", "--password-stdin", "--port", "0", "--root", root.to_str().unwrap()];
+    for owner in [&["--owner", "nobody"][..], &["--owner", "65534"], &[]] {
+        let output = server.bulkhead_with_input(&[&base[..], owner].concat(), b"pw\n");
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let own = owner.is_empty() && said.contains("bulkhead-files");
+        let nobody = said.contains("is whom daemons without a user of their own run as");
+        // Where the package is installed there is a user bulkhead-files.
+        let installed = owner.is_empty() && output.status.success();
+        assert!(installed || (!output.status.success() && (own || nobody)), "{owner:?}: {said}");
+        if !installed {
+            assert_eq!(contents(&server), before, "{said}");
+        }
     }
 }
