@@ -61,6 +61,7 @@ pub(super) fn config(file: &Path, values: &Values, errors: &mut Vec<ConfigError>
             "off" => LandlockDemand::Off,
             _ => LandlockDemand::Required,
         },
+        without_capabilities: b.texts("sandbox", "without_capabilities"),
         identities: b.identities(&mut notes),
         notes: Vec::new(),
         lines: b.lines(),

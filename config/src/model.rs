@@ -81,6 +81,8 @@ pub struct Config {
     pub log: Log,
     /// How much Landlock must be there.
     pub landlock: LandlockDemand,
+    /// Capabilities that a server started as root may lack.
+    pub without_capabilities: Vec<String>,
     /// Who helper, keeper and gate are, when the server runs as root.
     pub identities: Identities,
     /// Where the keys stood, for errors that are found later.

@@ -202,6 +202,8 @@ pub const KEYS: &[Key] = &[
 
     key("sandbox", "landlock", OneOf(&["required", "strict", "off"]), "\"required\"", "How much Landlock must be there: some, every right this build knows, or none (chroot, uid and seccomp remain).", "\"strict\""),
 
+    key("sandbox", "without_capabilities", ListOf(&["SETPCAP", "SYS_CHROOT", "KILL"]), "[]", "Capabilities that a server started as root may lack, in a container say; without its name here, one that lacks it does not serve. SETPCAP: bounding sets and securebits stay as they are. SYS_CHROOT: Landlock and uid alone hold a session in its root. KILL: processes of other uids cannot be ended.", "[\"SYS_CHROOT\"]"),
+
     key("identities", "helper", Text, "\"bulkhead-helper\"", "System user the helper runs as.", "\"bulkhead-helper\""),
     key("identities", "keeper", Text, "\"bulkhead-keeper\"", "System user the keeper of the TLS keys runs as.", "\"bulkhead-keeper\""),
     key("identities", "gate", Text, "\"bulkhead-gate\"", "System user the gates and relays run as.", "\"bulkhead-gate\""),

@@ -26,8 +26,21 @@ pub struct Evidence {
     pub backends: Vec<String>,
     /// The policy of each role.
     pub policies: Vec<PolicyFacts>,
+    /// The processes of the running server; none if none answers.
+    pub processes: Vec<ProcessFacts>,
     /// What the host can enforce.
     pub host: Vec<Finding>,
+}
+
+/// One running process.
+#[derive(Debug, Serialize)]
+pub struct ProcessFacts {
+    /// Its role.
+    pub role: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Its AppArmor label; none where AppArmor is off.
+    pub apparmor: Option<String>,
 }
 
 /// A file and its hash.
@@ -107,6 +120,7 @@ impl Evidence {
             self.account_table(),
             self.tls_text(),
             self.policy_table(),
+            self.process_table(),
             self.host_table(),
         ]
         .concat()
@@ -180,6 +194,20 @@ impl Evidence {
                 policy.source,
                 policy.filters.join(", ")
             ));
+        }
+        out
+    }
+
+    fn process_table(&self) -> String {
+        if self.processes.is_empty() {
+            return "\n## Processes\n\nNo server of this configuration runs.\n".to_owned();
+        }
+        let mut out = String::from(
+            "\n## Processes\n\n| role | process id | AppArmor profile |\n|---|---|---|\n",
+        );
+        for ProcessFacts { role, pid, apparmor } in &self.processes {
+            let apparmor = apparmor.as_deref().unwrap_or("AppArmor is off");
+            out.push_str(&format!("| {role} | {pid} | {apparmor} |\n"));
         }
         out
     }

@@ -318,6 +318,7 @@ mod tests {
             anonymous: None,
             backends: vec!["file".into()],
             policies: Vec::new(),
+            processes: Vec::new(),
             host: Vec::new(),
         }
     }

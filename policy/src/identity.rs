@@ -27,6 +27,14 @@ fn in_policy(policy: &Policy, held_only: bool) -> CapsHashSet {
     chosen.filter_map(|c| capability(&c.name)).collect()
 }
 
+/// The capabilities that the policy's process needs and this one has not.
+pub fn lacking(policy: &Policy) -> Vec<String> {
+    let effective = caps::read(None, CapSet::Effective).unwrap_or_default();
+    let lacks = |name: &str| capability(name).is_none_or(|known| !effective.contains(&known));
+    let needed = policy.capabilities.iter().filter(|c| c.needed && lacks(&c.name));
+    needed.map(|c| c.name.clone()).collect()
+}
+
 /// Whether this process can cut its bounding set and set its securebits.
 pub fn privileged() -> bool {
     caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(false)

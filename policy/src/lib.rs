@@ -9,6 +9,7 @@
 //! [`ipc::process::SandboxReport`] back, and on nothing else of Bulkhead.
 #![forbid(unsafe_code)]
 
+mod apparmor;
 pub mod compile;
 mod embedded;
 mod failure;
@@ -20,8 +21,9 @@ pub mod role;
 mod symbols;
 pub mod syscalls;
 
+pub use apparmor::{profile_of, profiles};
 pub use embedded::{TranslationError, policy_of, source};
-pub use identity::{capability_bit, securebits_of};
+pub use identity::{capability_bit, lacking, securebits_of};
 pub use landlock_rules::{Probe, is_file_right, probe};
 pub use lockdown::{LockedDown, lockdown, narrow};
 pub use role::{Feature, Features, Role};

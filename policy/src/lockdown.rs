@@ -18,7 +18,7 @@ use rustix::{
 };
 
 use crate::{
-    compile,
+    apparmor, compile,
     embedded::policy_of,
     failure::failure,
     identity, landlock_rules,
@@ -50,7 +50,7 @@ impl LockedDown {
 /// that was taken on, before Landlock closes the door; the policy's rights on files remain beneath
 /// it.
 ///
-/// The order is fixed: bounding set, groups, gid, uid, root, chroot, securebits, capabilities, proof
+/// The order is fixed: bounding set, groups, gid, uid, AppArmor, root, chroot, securebits, capabilities, proof
 /// that there is no way back, limits, umask, dumpable, death signal, no_new_privs, Landlock, seccomp.
 /// Without `confinement.identity` (a rootless server) what needs privilege is left out, and nothing
 /// else.
@@ -77,6 +77,8 @@ pub fn lockdown(
     {
         identity::take_on(&policy, identity)?;
     }
+    // Behind the change of uid, which a role's profile does not allow; before a chroot hides /proc.
+    apparmor::stack(role)?;
     let of_account = policy.process.root.is == RootDirectory::Account && privileged;
     let root = match (root, &confinement.identity) {
         (Some(root), Some(identity)) if of_account => Some(open_root_of(root, identity)?),

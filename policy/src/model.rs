@@ -133,6 +133,10 @@ pub struct Capability {
     /// Whether it is in force; otherwise the process is permitted it, for its children.
     #[serde(default = "yes")]
     pub held: bool,
+    /// Whether a root process without it does not begin, unless the configuration names it
+    /// (`[sandbox] without_capabilities`).
+    #[serde(default)]
+    pub needed: bool,
     /// The reason.
     pub why: String,
 }

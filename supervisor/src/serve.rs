@@ -64,6 +64,7 @@ fn start(config: Config, hooks: Hooks) -> Result<(), String> {
     let programs = Programs::open(hooks.helper_socket.clone())?;
     let children = Children::new().map_err(|e| format!("/dev/null cannot be opened: {e}"))?;
     let privileged = nix::unistd::geteuid().is_root();
+    judge_capabilities(&config, privileged)?;
     let adopted = adopt_listeners(&config)?;
     let control = operator::open(&config)?;
     raise_descriptor_limit(config.maximum_clients);
@@ -79,6 +80,30 @@ fn start(config: Config, hooks: Hooks) -> Result<(), String> {
 
 fn judge_fips(config: &Config) -> Result<(), String> {
     fips::objection(config, Path::new(fips::INDICATOR)).map_or(Ok(()), Err)
+}
+
+/// A server of root without a capability that its policy needs would leave layers out without a word.
+/// What the configuration names may be missing, and is warned of at each start.
+fn judge_capabilities(config: &Config, privileged: bool) -> Result<(), String> {
+    if !privileged {
+        return Ok(());
+    }
+    let policy = policy::policy_of(Role::Supervisor).map_err(|e| e.to_string())?;
+    let (allowed, missing): (Vec<_>, Vec<_>) = policy::lacking(&policy)
+        .into_iter()
+        .partition(|lacking| config.without_capabilities.contains(lacking));
+    if !missing.is_empty() {
+        return Err(format!(
+            "root lacks these capabilities here: {}. Grant them (systemd: CapabilityBoundingSet=; a \
+             container: --cap-add), or name those it shall do without in `[sandbox] \
+             without_capabilities`, which lists what is lost",
+            missing.join(", ")
+        ));
+    }
+    for capability in allowed {
+        log_event!(MissingCapability, capability, "docs/configure.md says what is lost");
+    }
+    Ok(())
 }
 
 /// The supervisor keeps its identity: it has to start processes of every account.

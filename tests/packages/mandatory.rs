@@ -30,9 +30,13 @@ fn profile_compiles() {
     let output = run("apparmor_parser", &arguments);
     assert!(output.status.success(), "{output:?}");
     let names = String::from_utf8_lossy(&output.stdout);
-    for profile in ["bulkhead", "bulkhead//worker", "bulkhead//helper", "bulkhead-helper"] {
+    let roles = policy::Role::ALL.map(policy::profile_of);
+    let programs = ["bulkhead//worker", "bulkhead-helper"].map(str::to_owned);
+    for profile in roles.iter().chain(&programs) {
         assert!(names.lines().any(|name| name == profile), "{profile}: {names}");
     }
+    let words = fs::read_to_string(&profile).unwrap();
+    assert!(!words.contains("complain)") && !words.contains("flags="), "they enforce");
 }
 
 /// Under no_new_privs a program's profile can only be stacked on that of its parent. For `p` and a

@@ -18,6 +18,9 @@ pub fn tests() -> Vec<Trial> {
         needs_root("hardened host: hidepid=2", hidepid),
         needs_root("hardened host: umask 077", umask),
         needs_root("hardened host: no /dev/shm", no_shared_memory),
+        needs_root("hardened host: b10 root without its capabilities does not serve", b10_refuses),
+        needs_root("hardened host: b10 what may be missing is named and told", b10_allowed),
+        needs_root("hardened host: a container as `policy container` prints it", container),
     ]
 }
 
@@ -68,6 +71,57 @@ fn no_shared_memory() {
     let restrict = "mount -t tmpfs -o ro,mode=0,size=4k tmpfs /dev/shm; \
                     if touch /dev/shm/x 2>/dev/null; then exit 1; fi";
     serves(&MOUNTS, restrict);
+}
+
+/// Root with a few capabilities, as in a container.
+const FEW: [&str; 3] =
+    ["setpriv", "--bounding-set", "-all,+setuid,+setgid,+net_bind_service,+chown,+kill"];
+
+fn b10_refuses() {
+    let mut server = Server::new().with_account("alice", &[]);
+    server.under = FEW.map(str::to_owned).to_vec();
+    assert!(server.try_launch().is_err(), "it serves without chroot, bounding sets and securebits");
+    let said = fs::read_to_string(server.path("stderr")).unwrap();
+    assert!(said.contains("not serving: root lacks these capabilities here: SETPCAP, SYS_CHROOT"));
+    assert!(said.contains("without_capabilities"), "{said}");
+    // With one of them named, the other is missing still.
+    let mut server = server.with("sandbox.without_capabilities", "[\"SETPCAP\"]");
+    assert!(server.try_launch().is_err());
+    let said = fs::read_to_string(server.path("stderr")).unwrap();
+    assert!(said.contains("capabilities here: SYS_CHROOT."), "{said}");
+}
+
+fn b10_allowed() {
+    let mut server = Server::new()
+        .with_account("alice", &[])
+        .with("sandbox.without_capabilities", "[\"SETPCAP\", \"SYS_CHROOT\"]");
+    server.under = FEW.map(str::to_owned).to_vec();
+    let server = server.run();
+    server.log_in("alice").command("QUIT", 221);
+    let warned: Vec<String> = server
+        .events("missing-capability")
+        .iter()
+        .map(|event| format!("{} {}", event["level"], event["capability"]))
+        .collect();
+    assert_eq!(warned, ["\"WARN\" \"SETPCAP\"", "\"WARN\" \"SYS_CHROOT\""]);
+    assert!(server.status()["layers"].to_string().contains("root lacks SETPCAP, SYS_CHROOT"));
+    let checked = server.bulkhead(&["check"]);
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    assert!(said.contains("the server begins although root lacks SETPCAP, SYS_CHROOT"), "{said}");
+}
+
+/// With the capabilities that the command names, and no way to more.
+fn container() {
+    let printed = Server::new().bulkhead(&["policy", "container"]);
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let added = printed.split_whitespace().filter_map(|word| word.strip_prefix("--cap-add="));
+    let kept: String = added.map(|name| format!(",+{}", name.to_lowercase())).collect();
+    assert!(printed.starts_with("--cap-drop=ALL ") && kept.contains(",+sys_chroot"), "{printed}");
+    let bounding = format!("--bounding-set=-all{kept}");
+    let namespaces: Vec<&str> = MOUNTS.into_iter().chain(["setpriv", "--no-new-privs"]).collect();
+    let namespaces: Vec<&str> = namespaces.into_iter().chain([bounding.as_str()]).collect();
+    serves(&namespaces, "[ \"$(id -u)\" = 0 ]; grep -q 'NoNewPrivs:.*1' /proc/self/status");
 }
 
 /// Starts a server behind `namespaces` and a shell that runs `restrict` first, and has a client log in,

@@ -5,6 +5,7 @@
 pub mod command;
 pub mod demonstrate;
 pub mod dist;
+pub mod hosts;
 pub mod link;
 pub mod measure;
 pub mod package;

@@ -55,6 +55,9 @@ const TO_TEST: [Need; 27] = [
     need("apparmor_parser", "apparmor"),
     need("/usr/share/selinux/devel/Makefile", "selinux-policy-dev"),
     need("make", "make"),
+    // The guests.
+    need("qemu-system-x86_64", "qemu-system-x86"),
+    need("mke2fs", "e2fsprogs"),
 ];
 
 /// The system's Python. One of the search path may be in somebody's home, where the run of the

@@ -90,6 +90,8 @@ events! {
     UnprotectedI2ftp = "unprotected-i2ftp", WARN, [address];
     /// Active data connections cannot come from port 20.
     NoPort20 = "no-port-20", WARN, [];
+    /// Root lacks a capability here, as `[sandbox] without_capabilities` allows.
+    MissingCapability = "missing-capability", WARN, [capability];
     /// A name in `[passive] address` cannot be looked up; what is announced meanwhile.
     PassiveAddress = "passive-address", WARN, [host, announced];
     /// A listening socket cannot be used any longer.

@@ -104,7 +104,15 @@ impl Server {
             ));
         }
         lines.extend(self.layer_of_pam());
+        lines.extend(self.missing_capabilities());
         lines
+    }
+
+    fn missing_capabilities(&self) -> Option<String> {
+        let policy = policy::policy_of(policy::Role::Supervisor).ok()?;
+        let lacking = policy::lacking(&policy);
+        (self.privileged && !lacking.is_empty())
+            .then(|| format!("capabilities: root lacks {}, as configured", lacking.join(", ")))
     }
 
     /// PAM's modules need files and the network, so the scopes are all that Landlock holds them by.

@@ -83,18 +83,33 @@ pub fn run_command(options: &Options) -> Done<()> {
 /// When packing fails.
 pub fn build_for_tests(binaries: &Path) -> Done<PathBuf> {
     let packing = Packing { flavour: Flavour::Dev, revision: 1 };
-    let newer = Packing { revision: 2, ..packing };
-    let directory = packing.directory();
-    lay_out(packing, binaries)?;
-    pack(packing, &directory)?;
-    lay_out_again(newer, binaries)?;
-    pack(newer, &directory.join("newer"))?;
+    let directory = build_two(binaries)?;
     let other = again::copy_of_workspace()?;
     let rebuilt = target().join("dist-again");
     dist::build_from(other.path(), packing.flavour, &rebuilt)?;
     lay_out_again(packing, &rebuilt)?;
     pack(packing, &directory.join("again"))?;
     Ok(directory)
+}
+
+/// The packages, and a newer revision to upgrade to (`newer/`), where the tests expect them.
+///
+/// # Errors
+/// When packing fails.
+pub fn build_two(binaries: &Path) -> Done<PathBuf> {
+    let packing = Packing { flavour: Flavour::Dev, revision: 1 };
+    let newer = Packing { revision: 2, ..packing };
+    let directory = packing.directory();
+    lay_out(packing, binaries)?;
+    pack(packing, &directory)?;
+    lay_out_again(newer, binaries)?;
+    pack(newer, &directory.join("newer"))?;
+    Ok(directory)
+}
+
+/// Where the packages are that [`build_for_tests`] makes.
+pub fn tested() -> PathBuf {
+    Packing { flavour: Flavour::Dev, revision: 1 }.directory()
 }
 
 /// Writes man pages, completions, the example configuration and the reference of its keys.
@@ -127,7 +142,10 @@ pub fn renew_documents() -> Done<()> {
 }
 
 /// Replaces what stands between two comments with this name in a page.
-fn replace_part(page: &Path, name: &str, text: &str) -> Done<()> {
+///
+/// # Errors
+/// When the page cannot be read or written, or has no such part.
+pub fn replace_part(page: &Path, name: &str, text: &str) -> Done<()> {
     let failed = |e: std::io::Error| format!("{}: {e}", page.display());
     let whole = std::fs::read_to_string(page).map_err(failed)?;
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));

@@ -16,7 +16,7 @@ use clap::Args;
 use crate::{
     command::{Done, cargo, copy, is_root, make_directory, run as run_program, say},
     dist::{self, Flavour},
-    tools,
+    hosts, tools,
 };
 use programs::TestProgram;
 use results::{Count, Results};
@@ -43,6 +43,9 @@ pub struct Options {
     /// Run only the tests of the packages
     #[arg(long)]
     packages: bool,
+    /// Run only the guests: Debian 12 and 13 and several kernel command lines; writes docs/hosts.md
+    #[arg(long)]
+    hosts: bool,
 }
 
 /// Runs the tests and prints the sum as the last line.
@@ -52,6 +55,9 @@ pub struct Options {
 pub fn run(options: &Options) -> Done<()> {
     tools::provide_to_test()?;
     let binaries = dist::build(Flavour::Dev)?;
+    if options.hosts {
+        return summed(test_hosts(&binaries, options)?);
+    }
     let only = match options {
         Options { packages: true, .. } => Some("packages"),
         Options { suite: true, .. } | Options { rootless: true, .. } => Some("suite"),
@@ -68,7 +74,9 @@ pub fn run(options: &Options) -> Done<()> {
     total.add(whole_programs(&programs, &binaries, options)?);
     // A filter names tests of the other kinds, mostly; packing takes a while.
     if !options.suite && !options.rootless && options.filter.is_none() {
-        total.add(test_packages(&programs, &binaries, options)?);
+        let packed = test_packages(&programs, &binaries, options)?;
+        total.add(packed);
+        total.add(test_host(packed)?);
     }
     summed(total)
 }
@@ -132,6 +140,36 @@ fn test_packages(programs: &[TestProgram], binaries: &Path, options: &Options) -
     command.env("BULKHEAD_DIST", binaries).env("BULKHEAD_PACKAGES", packages);
     // What lintian, rpmlint and systemd-analyze say belongs into the log.
     Ok(results("packages", command.arg("--nocapture").args(&options.filter))?.count)
+}
+
+/// Runs every guest of `cargo xtask test --hosts`.
+fn test_hosts(binaries: &Path, options: &Options) -> Done<Count> {
+    if let Some(program) = hosts::missing()? {
+        return skipped("hosts", program);
+    }
+    tools::provide_to_package()?;
+    let packages = crate::package::build_two(binaries)?;
+    hosts::run_all(&packages, options.filter.as_deref()).map(counted)
+}
+
+/// Runs one guest with the package that has just been tested.
+fn test_host(packed: Count) -> Done<Count> {
+    match hosts::missing()? {
+        Some(program) => skipped("host", program),
+        None if packed.passed == 0 => skipped("host", "a package"),
+        None => hosts::run_first(&crate::package::tested()).map(counted),
+    }
+}
+
+fn counted(sum: hosts::Sum) -> Count {
+    let hosts::Sum { passed, failed, skipped } = sum;
+    Count { passed, failed, skipped }
+}
+
+/// What cannot be tested here is one skipped test.
+fn skipped(what: &str, needs: &str) -> Done<Count> {
+    say(&format!("{what}: skipped: needs {needs}"))?;
+    Ok(Count { skipped: 1, ..Count::default() })
 }
 
 /// Runs the suite as nobody, out of a directory that nobody can read: a clone in the home of root

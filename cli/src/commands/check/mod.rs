@@ -194,7 +194,7 @@ fn sandbox(findings: &mut Findings<'_>) {
             ("landlock", LandlockDemand::Off) => continue,
             ("landlock", LandlockDemand::Strict) => Severity::Error,
             ("landlock", LandlockDemand::Required) if !any => Severity::Error,
-            ("seccomp", _) => Severity::Error,
+            ("seccomp" | "capabilities", _) => Severity::Error,
             _ => Severity::Note,
         };
         findings.push(
@@ -202,6 +202,16 @@ fn sandbox(findings: &mut Findings<'_>) {
             format!("sandbox layer {}", finding.layer),
             format!("this host lacks: {}", finding.what),
             finding.without,
+        );
+    }
+    if !findings.config.without_capabilities.is_empty() {
+        let named = findings.config.without_capabilities.join(", ");
+        findings.key(
+            Severity::Error,
+            "sandbox.without_capabilities",
+            format!("the server begins although root lacks {named}"),
+            "grant what is named (systemd: CapabilityBoundingSet=; a container: --cap-add) and take it \
+             out of the list",
         );
     }
     if demand == LandlockDemand::Off {

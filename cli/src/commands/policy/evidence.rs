@@ -9,14 +9,17 @@ use std::{
 
 use accounts::store::Store;
 use config::{Config, Tls};
-use ipc::{account::TlsDemand, printable};
+use ipc::{account::TlsDemand, operator::ProcessRow, printable};
 use policy::{Features, Role, compile, policy_of, source};
 use policy_audit::{
-    evidence::{AccountFacts, Evidence, File, PolicyFacts, TlsFacts},
+    evidence::{AccountFacts, Evidence, File, PolicyFacts, ProcessFacts, TlsFacts},
     evidence_page, report,
 };
 
-use super::{super::Failure, host, say, sha256};
+use super::{
+    super::{Failure, operator},
+    host, live, say, sha256,
+};
 
 /// Prints the report.
 ///
@@ -70,8 +73,22 @@ fn gather(config_path: &Path, config: &Config) -> Result<Evidence, Failure> {
         anonymous: config.anonymous.as_ref().map(|anonymous| anonymous.root.clone()),
         backends: config.auth.backends.iter().map(|b| format!("{b:?}").to_lowercase()).collect(),
         policies: Role::ALL.into_iter().map(policy_facts).collect::<Result<_, _>>()?,
+        processes: processes(config),
         host: host::findings(),
     })
+}
+
+/// The running server's processes, each with its AppArmor profile.
+fn processes(config: &Config) -> Vec<ProcessFacts> {
+    let rows = operator::open(&config.control_socket)
+        .and_then(|channel| operator::process_rows(&channel))
+        .unwrap_or_default();
+    let facts = |row: ProcessRow| {
+        let seen = live::Evidence::read(row.pid)?;
+        let apparmor = seen.profile().map(str::to_owned);
+        Some(ProcessFacts { role: row.role, pid: row.pid, apparmor })
+    };
+    rows.into_iter().filter_map(facts).collect()
 }
 
 fn file(path: &Path) -> File {

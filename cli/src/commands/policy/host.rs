@@ -35,22 +35,23 @@ pub fn findings() -> Vec<Finding> {
         there: root,
         without: "rootless: every process has your uid; Landlock and seccomp hold all the same",
     });
-    let setpcap = caps_hold_setpcap();
-    all.push(Finding {
-        layer: "capabilities",
-        what: "CAP_SETPCAP, to cut bounding sets and lock securebits".into(),
-        there: setpcap,
-        without: "bounding sets stay as they are; no_new_privs keeps them out of reach",
-    });
+    all.extend(root.then(capabilities).into_iter().flatten());
     all
 }
 
-fn caps_hold_setpcap() -> bool {
-    const SETPCAP: u64 = 1 << 8;
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-    effective.is_some_and(|bits| bits & SETPCAP != 0)
+/// The capabilities that the supervisor needs, where it runs as root.
+fn capabilities() -> Vec<Finding> {
+    let Ok(policy) = policy::policy_of(policy::Role::Supervisor) else { return Vec::new() };
+    let lacking = policy::lacking(&policy);
+    let needed = policy.capabilities.iter().filter(|capability| capability.needed);
+    needed
+        .map(|capability| Finding {
+            layer: "capabilities",
+            what: format!("CAP_{}", capability.name),
+            there: !lacking.contains(&capability.name),
+            without: "a server of root does not begin, unless `[sandbox] without_capabilities` names it",
+        })
+        .collect()
 }
 
 /// What is lost without a Landlock right, and what covers it.

@@ -42,7 +42,14 @@ pub struct Evidence {
     pub descriptors: Option<Vec<PathBuf>>,
     /// Its `/`; `None` when that may not be read.
     pub root: Option<PathBuf>,
+    /// Its program; `None` when that may not be read.
+    pub program: Option<PathBuf>,
+    /// Its AppArmor label; `None` where AppArmor is off.
+    pub apparmor: Option<String>,
 }
+
+/// Where the packages put the programs, which is what their AppArmor profiles are attached to.
+const PACKAGED: [&str; 2] = ["/usr/bin/bulkhead", "/usr/libexec/bulkhead/"];
 
 impl Evidence {
     /// Reads /proc. `None` if the process has ended.
@@ -66,12 +73,30 @@ impl Evidence {
             environment_empty: fs::read(proc.join("environ")).ok().map(|e| e.is_empty()),
             descriptors,
             root: fs::read_link(proc.join("root")).ok(),
+            program: fs::read_link(proc.join("exe")).ok(),
+            apparmor: label(&proc),
         })
+    }
+
+    /// Its AppArmor profiles, for a report.
+    pub fn profile(&self) -> Option<&str> {
+        self.apparmor.as_deref()
+    }
+
+    fn is_packaged(&self) -> bool {
+        let program = self.program.as_deref().unwrap_or(Path::new("")).to_string_lossy();
+        PACKAGED.iter().any(|place| program.starts_with(place))
     }
 
     fn field(&self, name: &str) -> &str {
         self.status.get(name).map_or("", String::as_str)
     }
+}
+
+/// The AppArmor label of a process; `None` where AppArmor is off, or the process has ended.
+fn label(proc: &Path) -> Option<String> {
+    let label = fs::read_to_string(proc.join("attr/apparmor/current")).ok()?;
+    Some(label.trim_end_matches(['\n', '\0']).to_owned())
 }
 
 /// Everything about a process that is not as its policy says.
@@ -95,6 +120,7 @@ pub fn flaws(row: &ProcessRow, evidence: &Evidence, landlock_off: bool) -> Vec<F
     found.process(&policy, privileged);
     found.descriptors(role);
     found.landlock(&policy, row, landlock_off);
+    found.apparmor(role);
     found.flaws
 }
 
@@ -274,6 +300,27 @@ impl Judge<'_> {
         }
     }
 
+    /// The packages' programs are held by the packages' profiles where AppArmor is on; those of
+    /// another place have none.
+    fn apparmor(&mut self, role: Role) {
+        let Some(label) = self.evidence.apparmor.clone().filter(|_| self.evidence.is_packaged())
+        else {
+            return;
+        };
+        let wanted = policy::profile_of(role);
+        if !policy::profiles(&label).any(|profile| profile == wanted) {
+            self.flaw(
+                "apparmor",
+                format!(
+                    "it runs as `{label}` instead of {wanted}: load /etc/apparmor.d/bulkhead and \
+                     restart the server"
+                ),
+            );
+        } else if !label.ends_with("(enforce)") {
+            self.flaw("apparmor", format!("`{label}` forbids nothing: aa-enforce bulkhead"));
+        }
+    }
+
     fn landlock(&mut self, policy: &Policy, row: &ProcessRow, off: bool) {
         // What this kernel has nothing of cannot be missing; `policy check` names it.
         if off || !policy::probe().has_any_of(&policy.landlock) {
@@ -335,6 +382,8 @@ mod tests {
             environment_empty: Some(true),
             descriptors: Some(Vec::new()),
             root: Some("/srv/files".into()),
+            program: Some("/usr/libexec/bulkhead/bulkhead-worker".into()),
+            apparmor: Some("bulkhead//&bulkhead//session//&bulkhead//worker (enforce)".into()),
         }
     }
 
@@ -345,6 +394,27 @@ mod tests {
     #[test]
     fn a_session_as_its_policy_says_has_no_flaw() {
         assert_eq!(flaws(&row(), &evidence(), false), []);
+    }
+
+    #[test]
+    fn a_process_without_its_profile_is_named_where_apparmor_is_on() {
+        let with = |label: Option<&str>, program: &str| {
+            let apparmor = label.map(str::to_owned);
+            let evidence = Evidence { apparmor, program: Some(program.into()), ..evidence() };
+            layers(&row(), &evidence)
+        };
+        let packaged = "/usr/libexec/bulkhead/bulkhead-worker (deleted)";
+        for missing in [
+            "unconfined",
+            "bulkhead//&bulkhead//worker (enforce)",
+            "bulkhead//&bulkhead//gate//&bulkhead//worker (enforce)",
+            "bulkhead//&bulkhead//session//&bulkhead//worker (complain)",
+            "bulkhead//&bulkhead//session//&bulkhead//worker (mixed)",
+        ] {
+            assert_eq!(with(Some(missing), packaged), ["apparmor"], "{missing}");
+            assert_eq!(with(Some(missing), "/home/me/dist/bulkhead-worker"), [""; 0]);
+        }
+        assert_eq!(with(None, packaged), [""; 0]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `bulkhead policy`: the sandboxes, for an auditor.
 
+mod container;
 mod evidence;
 mod fresh;
 pub(super) mod host;
@@ -84,6 +85,8 @@ pub enum Command {
         #[arg(long, requires = "html")]
         no_verify: bool,
     },
+    /// Print the options of docker and podman for a container with this configuration
+    Container,
     /// Lock down as a role and try one thing; started by verify
     #[command(hide = true)]
     Attempt(fresh::Attempt),
@@ -120,6 +123,10 @@ pub fn run(config: &Path, command: Command) -> Result<ExitCode, Failure> {
         Command::Diff { old, new } => diff(&old, &new),
         Command::Evidence { html: Some(file), no_verify, .. } => {
             evidence::write_page(config, &file, !no_verify)
+        }
+        Command::Container => {
+            let config = config.exists().then(|| super::load(config)).transpose()?;
+            container::print(config.as_ref())
         }
         Command::Evidence { json, .. } => evidence::print(config, json),
         Command::Attempt(attempt) => Ok(attempt.run()),

@@ -168,9 +168,10 @@ fn live_processes(config: &Config) -> Result<Vec<Check>, Failure> {
             role: row.role.clone(),
             pid: Some(row.pid),
             what: format!(
-                "uid {}, as its policy says{}",
+                "uid {}, as its policy says{}{}",
                 evidence.status.get("Uid").map_or("?", |uid| uid.split(' ').next().unwrap_or("?")),
-                session.unwrap_or_default()
+                session.unwrap_or_default(),
+                evidence.profile().map_or(String::new(), |label| format!(", AppArmor {label}")),
             ),
             flaws: flaws.into_iter().map(|flaw| (flaw.layer.to_owned(), flaw.text)).collect(),
         });
