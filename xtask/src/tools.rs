@@ -25,7 +25,7 @@ const TO_BUILD: [Need; 2] =
     [need("cc", "gcc"), need("/usr/include/security/pam_appl.h", "libpam0g-dev")];
 
 /// What the tests need besides our own programs.
-const TO_TEST: [Need; 27] = [
+const TO_TEST: &[Need] = &[
     need("curl", "curl"),
     need("jq", "jq"),
     need("nft", "nftables"),
@@ -90,7 +90,7 @@ pub fn provide_to_build() -> Done<()> {
 /// # Errors
 /// When installing fails.
 pub fn provide_to_test() -> Done<()> {
-    let missing = provide(&TO_TEST)?;
+    let missing = provide(TO_TEST)?;
     if !missing.is_empty() {
         eprintln!("xtask: not installed: {}; tests that need them are skipped", missing.join(", "));
     }
