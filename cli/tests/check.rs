@@ -78,7 +78,7 @@ fn c7_an_account_that_cannot_log_in_is_a_warning_of_its_own() {
     std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let (code, text) = check(directory.path(), "[auth]\nusers_file = \"users.toml\"\n", &[]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("warning: account gone: its root"), "{text}");
+    assert!(text.contains("warning: account gone: the root"), "{text}");
     assert!(text.contains("warning: account shut: its uid 4000001"), "{text}");
     assert!(text.contains("The server can start"), "{text}");
 }

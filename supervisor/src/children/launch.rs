@@ -137,6 +137,8 @@ struct Plan {
 
 /// The highest number of a signal (signal(7)).
 const LAST_SIGNAL: c_int = 64;
+/// Bytes of the kernel's set of signals, as rt_sigaction(2) wants them said.
+const SIGNAL_SET_BYTES: usize = 8;
 
 /// The child's way to its program. It runs in our memory: system calls only.
 extern "C" fn begin(plan: *mut c_void) -> c_int {
@@ -153,14 +155,21 @@ extern "C" fn begin(plan: *mut c_void) -> c_int {
 fn become_program(plan: &Plan) -> Result<(), c_int> {
     const ROOT: &CStr = c"/";
     let no_environment: [*const c_char; 1] = [ptr::null()];
-    // SAFETY: sigaction(2) and sigprocmask(2) get structures that live here. The table of signal
-    // handlers is the child's own (no CLONE_SIGHAND), so ours stay.
-    unsafe {
-        let mut default: libc::sigaction = std::mem::zeroed();
-        default.sa_sigaction = libc::SIG_DFL;
-        for signal in 1..=LAST_SIGNAL {
-            // SIGKILL, SIGSTOP and the C library's own cannot be set, and need not be.
-            libc::sigaction(signal, &default, ptr::null_mut());
+    // The kernel's own form of a sigaction: handler (SIG_DFL is 0), flags, restorer, mask.
+    let default = [0_u64; 4];
+    for signal in 1..=LAST_SIGNAL {
+        // Not by sigaction(3), which refuses the C library's own two, 32 and 33: posix_spawn(3) of
+        // whoever started the server leaves them ignored. SIGKILL and SIGSTOP cannot be set.
+        // SAFETY: rt_sigaction(2) reads a structure that lives here and writes none. The table of
+        // signal handlers is the child's own (no CLONE_SIGHAND), so ours stay.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                ptr::null_mut::<libc::c_void>(),
+                SIGNAL_SET_BYTES,
+            );
         }
     }
     // SAFETY: close_range(2) with CLOSE_RANGE_UNSHARE gives this process a table of its own, without
