@@ -79,7 +79,11 @@ fn server(address: &str) -> Server {
 
 fn output(command: &mut Command) -> Output {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    command.env_clear().env("PATH", path).env("HOME", "/nonexistent").env("LC_ALL", "C.UTF-8");
+    command
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", bulkhead_tests::harness::NO_HOME)
+        .env("LC_ALL", "C.UTF-8");
     command.output().unwrap()
 }
 

@@ -123,7 +123,7 @@ fn sigterm() {
 /// Runs a client and expects success.
 fn run(command: &mut Command) -> Vec<u8> {
     let output = command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    let output = output.env("HOME", "/nonexistent").output().unwrap();
+    let output = output.env("HOME", bulkhead_tests::harness::NO_HOME).output().unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");
     output.stdout
 }

@@ -81,7 +81,11 @@ fn expect_many(server: &Server, account: &Account, there: &Path, count: usize, s
 
 fn output(command: &mut Command) -> Output {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    command.env_clear().env("PATH", path).env("HOME", "/nonexistent").env("LC_ALL", "C.UTF-8");
+    command
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", bulkhead_tests::harness::NO_HOME)
+        .env("LC_ALL", "C.UTF-8");
     command.output().unwrap()
 }
 

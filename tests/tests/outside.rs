@@ -114,7 +114,11 @@ fn run(suite: &Suite) {
     python.args(["--tb=short", "-q", "-rfE", "--rootdir"]).arg(&source).args(suite.options);
     python.args(suite.tests.iter().map(|test| source.join(test)));
     let inside = if suite.inside { &user.root } else { &own };
-    python.current_dir(inside).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent");
+    python
+        .current_dir(inside)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", bulkhead_tests::harness::NO_HOME);
     python.env("LC_ALL", "C.UTF-8").env("PYTHONPATH", path).env("PYTHONDONTWRITEBYTECODE", "1");
     python.env("BULKHEAD_HOST", server.address().ip().to_string());
     python.env("BULKHEAD_PORT", server.address().port().to_string());

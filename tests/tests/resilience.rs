@@ -97,7 +97,7 @@ fn kill_keeper() {
     let curl = |rest: &[&str]| {
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--ssl-reqd", "--insecure", "--max-time", "60"]);
-        curl.args(rest).env("HOME", "/nonexistent");
+        curl.args(rest).env("HOME", bulkhead_tests::harness::NO_HOME);
         curl
     };
     let down = |number: usize| server.path(&format!("down-{number}"));

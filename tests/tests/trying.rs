@@ -128,7 +128,7 @@ impl Drop for Trying {
 fn as_user(program: &Path, user: Option<u32>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("HOME", "/nonexistent").env("LC_ALL", "C.UTF-8").current_dir("/");
+    command.env("HOME", bulkhead_tests::harness::NO_HOME).env("LC_ALL", "C.UTF-8").current_dir("/");
     if let Some(user) = user {
         command.uid(user).gid(user);
     }

@@ -42,6 +42,8 @@ pub use trial::{has_ipv6, needing_program, needs_ipv6, needs_program, needs_root
 /// How long anything in these tests may take before it counts as failed. Far more than it takes,
 /// because the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+/// A HOME that nobody can make, root included: clients keep their state in a home that they find.
+pub const NO_HOME: &str = "/dev/null/home";
 
 /// Whether this run is root's. Rootless runs skip what needs more than one uid.
 pub fn is_root() -> bool {

@@ -180,7 +180,7 @@ fn run_as_ordinary_user(suite: &Path, binaries: &Path, options: &Options) -> Don
         let mut command = Command::new("setpriv");
         command.args(["--reuid", ORDINARY, "--regid", ORDINARY, "--clear-groups"]);
         command.arg(place.join("suite")).arg(threads()).args(&options.filter);
-        command.env("BULKHEAD_DIST", place.join("dist")).env("HOME", "/nonexistent");
+        command.env("BULKHEAD_DIST", place.join("dist")).env("HOME", "/dev/null/home");
         command.env(I2FTP_CLIENT, place.join("i2ftp-client"));
         results("whole programs as an ordinary user", command.current_dir("/"))
     });
