@@ -12,8 +12,6 @@ use std::{
 use config::Config;
 use tokio::sync::Notify;
 
-use crate::server::Server;
-
 /// How often the names are looked up.
 const EVERY: Duration = Duration::from_secs(60);
 /// How long the start of the server waits for the first lookup.
@@ -63,26 +61,32 @@ fn names(config: &Config) -> Vec<String> {
 
 /// Looks the names up as long as the server lives. A lookup may take as long as it likes: it is in a
 /// thread of its own, one at a time, and nothing waits for it.
-pub async fn keep(server: Rc<Server>) {
+///
+/// `configuration` gives the one in force, and `reconfigured` returns when another one is.
+pub async fn keep(
+    known: &PassiveNames,
+    configuration: impl Fn() -> Rc<Config>,
+    reconfigured: impl AsyncFn(),
+) {
     loop {
-        for name in names(&server.config()) {
+        for name in names(&configuration()) {
             let found = look_up_in_thread(name.clone()).await;
-            server.passive_names.learn(&name, found);
+            known.learn(&name, found);
         }
-        server.passive_names.complete.set(true);
-        server.passive_names.looked_up.notify_waiters();
+        known.complete.set(true);
+        known.looked_up.notify_waiters();
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
-            () = server.reconfigured() => {}
+            () = reconfigured() => {}
         }
     }
 }
 
 /// Waits for the first lookup of all names, a moment: whoever logs in to a server that has just started
 /// is told the right address then, wherever somebody answers.
-pub async fn first_lookup(server: &Server) {
-    if !server.passive_names.complete.get() && !names(&server.config()).is_empty() {
-        let first = server.passive_names.looked_up.notified();
+pub async fn first_lookup(known: &PassiveNames, configuration: &Config) {
+    if !known.complete.get() && !names(configuration).is_empty() {
+        let first = known.looked_up.notified();
         tokio::time::timeout(FIRST_TIMEOUT, first).await.ok();
     }
 }

@@ -231,13 +231,17 @@ async fn serve(
     let notifier = Notifier::from_environment();
     let source = hooks.source.take();
     tokio::task::spawn_local(Rc::clone(&server.hang_ups).tell());
-    tokio::task::spawn_local(passive_names::keep(Rc::clone(&server)));
+    let for_names = Rc::clone(&server);
+    tokio::task::spawn_local(async move {
+        let reconfigured = async || for_names.reconfigured().await;
+        passive_names::keep(&for_names.passive_names, || for_names.config(), reconfigured).await;
+    });
     listeners.extend(start_helper(&server, &listeners).await?);
     warn_of_bare_i2ftp(&listeners);
     start_processes(&server).await?;
     // Only now, or a process that ends while the server starts would begin to fill the pool twice.
     tokio::task::spawn_local(sweep_pool(Rc::clone(&server)));
-    passive_names::first_lookup(&server).await;
+    passive_names::first_lookup(&server.passive_names, &server.config()).await;
     let addresses: Vec<String> = listeners.iter().map(|l| l.address.to_string()).collect();
     server.set_listening(addresses.clone());
     for layer in server.layers() {

@@ -14,6 +14,7 @@ use ipc::{
     gate::Service,
     operator::ProcessRow,
     parts::parts,
+    process::SandboxReport,
     reason::Reason,
     session::{
         Event, FileOperation, SessionClosed, SessionToSupervisor, SupervisorToSession, Transfer,
@@ -48,20 +49,7 @@ pub async fn serve(
     let ReadySession { mut child, channel, report, keeper } = ready;
     let server = &connection.server;
     connection.entry.served_by(child.pid());
-    let mut rows = vec![ProcessRow {
-        role: "session".into(),
-        pid: child.pid(),
-        session: Some(connection.session),
-        // Rootless, a session has the identity and the bounding set of the server.
-        identity: server.privileged.then_some((account.identity.uid, account.identity.gid)),
-        report: Some(report),
-        features: account.rights.names().map(str::to_owned).collect(),
-    }];
-    if let Some(relay) = &relay {
-        let (pid, report) = (relay.child.pid(), relay.report.clone());
-        let gate = server.gate_row(pid, Some(connection.session), report);
-        rows.push(ProcessRow { role: "relay".into(), ..gate });
-    }
+    let rows = process_rows(connection, account, child.pid(), report, relay.as_ref());
     let _listed = server.processes.list(rows);
     server.counters.login();
     let dialogue = Dialogue {
@@ -105,6 +93,32 @@ pub async fn serve(
             format!("the session broke: {error}")
         }
     }
+}
+
+/// The session's process, and its relay's where it has one, as `policy verify` asks for them.
+fn process_rows(
+    connection: &Connection,
+    account: &Account,
+    pid: u32,
+    report: SandboxReport,
+    relay: Option<&Relay>,
+) -> Vec<ProcessRow> {
+    let server = &connection.server;
+    let mut rows = vec![ProcessRow {
+        role: "session".into(),
+        pid,
+        session: Some(connection.session),
+        // Rootless, a session has the identity and the bounding set of the server.
+        identity: server.privileged.then_some((account.identity.uid, account.identity.gid)),
+        report: Some(report),
+        features: account.rights.names().map(str::to_owned).collect(),
+    }];
+    if let Some(relay) = relay {
+        let (pid, report) = (relay.child.pid(), relay.report.clone());
+        let gate = server.gate_row(pid, Some(connection.session), report);
+        rows.push(ProcessRow { role: "relay".into(), ..gate });
+    }
+    rows
 }
 
 /// The relay ends by itself once the session's side is closed. One that had to be killed, or that

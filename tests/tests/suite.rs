@@ -49,8 +49,9 @@ mod user_commands;
 use bulkhead_tests::{environment, hostile_worker, other_host};
 use libtest_mimic::Arguments;
 
-fn main() {
-    // A copy of this program takes another one's place in the tests of idle rules and hostile peers.
+/// A copy of this program takes another one's place in the tests of idle rules, hostile peers and
+/// other hosts; it never comes back from here.
+fn replace_another_program() {
     if environment::is_cast() {
         environment::play();
     }
@@ -60,6 +61,10 @@ fn main() {
     if other_host::is_cast() {
         other_host::play();
     }
+}
+
+fn main() {
+    replace_another_program();
     let arguments = Arguments::from_args();
     let tests = [
         accounts::tests(),
