@@ -119,6 +119,7 @@ pub fn anonymous(root: Option<&Path>) -> Result<Account, AccountError> {
         download_rate: None,
         max_sessions: 0,
         tls: None,
+        session_reuse: None,
         administrator: false,
         anonymous: true,
     })

@@ -58,6 +58,10 @@ pub struct Record {
     /// TLS demanded of this account; the server's setting when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsWord>,
+    /// Whether its data connections must resume the control connection's TLS session; the server's
+    /// setting when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_session_reuse: Option<bool>,
     /// Whether it cannot log in without a second factor.
     #[serde(skip_serializing_if = "is_false")]
     pub second_factor: bool,
@@ -116,6 +120,7 @@ impl Record {
             download_rate: self.download_rate,
             max_sessions: self.max_sessions.unwrap_or(0),
             tls: self.tls.map(|word| word.0),
+            session_reuse: self.require_session_reuse,
             administrator: self.administrator,
             anonymous: false,
         })

@@ -183,6 +183,7 @@ impl Admitted {
             download_rate: None,
             max_sessions: 0,
             tls: None,
+            session_reuse: None,
             administrator: false,
             anonymous: false,
         }

@@ -9,6 +9,7 @@ use ipc::{
     account::{Limits, Rights, TlsDemand, Uploads},
     authenticator::{AuthSettings, Backend},
     bounded::Secret,
+    network::Network,
     process::LandlockDemand,
 };
 
@@ -182,7 +183,10 @@ impl Builder<'_> {
         let tls = Tls {
             require,
             require_session_reuse: self.flag("tls", "require_session_reuse"),
+            session_reuse_exempt: self.networks("tls", "session_reuse_exempt"),
+            require_close_notify: self.flag("tls", "require_close_notify"),
             only_tls13: self.text("tls", "minimum_version") == "1.3",
+            require_extended_master_secret: self.flag("tls", "require_extended_master_secret"),
             names: self.texts("tls", "names"),
             client_ca: self.path("tls", "client_ca"),
             require_client_certificate: self.flag("tls", "require_client_certificate"),
@@ -260,10 +264,6 @@ impl Builder<'_> {
     }
 
     fn penalties(&mut self) -> Penalties {
-        let exempt = match self.value("penalties", "exempt") {
-            Some(Value::Networks(all)) => all,
-            _ => Vec::new(),
-        };
         Penalties {
             enabled: self.flag("penalties", "enabled"),
             failed_login: self.number("penalties", "failed_login"),
@@ -275,7 +275,14 @@ impl Builder<'_> {
             ipv4_prefix: u8::try_from(self.number("penalties", "ipv4_prefix")).unwrap_or(32),
             ipv6_prefix: u8::try_from(self.number("penalties", "ipv6_prefix")).unwrap_or(64),
             blocks: self.size("penalties", "blocks"),
-            exempt,
+            exempt: self.networks("penalties", "exempt"),
+        }
+    }
+
+    fn networks(&mut self, table: &'static str, key: &'static str) -> Vec<Network> {
+        match self.value(table, key) {
+            Some(Value::Networks(all)) => all,
+            _ => Vec::new(),
         }
     }
 

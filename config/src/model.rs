@@ -137,8 +137,14 @@ pub struct Tls {
     pub require: TlsDemand,
     /// Whether data connections must resume the control connection's session.
     pub require_session_reuse: bool,
+    /// Networks whose clients' data connections need not resume anything.
+    pub session_reuse_exempt: Vec<Network>,
+    /// Whether an upload must end by close_notify.
+    pub require_close_notify: bool,
     /// Whether TLS 1.2 is refused.
     pub only_tls13: bool,
+    /// Whether TLS 1.2 without the extended master secret is refused.
+    pub require_extended_master_secret: bool,
     /// Server names a client may ask for; empty: any.
     pub names: Vec<String>,
     /// Authorities of client certificates.
@@ -299,7 +305,10 @@ impl Tls {
             pairs: vec![(certificate, private_key)],
             require: TlsDemand::None,
             require_session_reuse: true,
+            session_reuse_exempt: Vec::new(),
+            require_close_notify: true,
             only_tls13: false,
+            require_extended_master_secret: false,
             names: Vec::new(),
             client_ca: None,
             require_client_certificate: false,

@@ -95,6 +95,13 @@ impl Config {
 }
 
 impl Tls {
+    /// Whether data connections of this account, from this client, must resume the control
+    /// connection's session: as the account says, or else the client's network, or else the server.
+    pub fn requires_session_reuse(&self, account: &Account, client: IpAddr) -> bool {
+        let exempt = self.session_reuse_exempt.iter().any(|network| network.contains(client));
+        account.session_reuse.unwrap_or(self.require_session_reuse && !exempt)
+    }
+
     /// What gates and sessions are told about TLS.
     pub fn for_gate(
         &self,
@@ -105,6 +112,7 @@ impl Tls {
             certificates,
             demand: self.require,
             only_tls13: self.only_tls13,
+            require_extended_master_secret: self.require_extended_master_secret,
             names: self.names.clone(),
             client_ca,
             client_certificate_required: self.require_client_certificate,

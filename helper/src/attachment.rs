@@ -9,6 +9,8 @@ use ipc::{
     helper::{HelperToSession, SessionToHelper},
 };
 
+use crate::data_connection::Listener;
+
 /// A session that may ask for data connections.
 pub struct Attachment {
     /// Its number, for the supervisor.
@@ -25,7 +27,7 @@ pub struct Attachment {
     pub channel: Channel<HelperToSession, SessionToHelper>,
     /// The session's only listener. It is kept so that a session that asks again gets the same one:
     /// a session that has been taken over cannot use up the passive range.
-    pub listener: Option<(OwnedFd, u16)>,
+    pub listener: Option<Listener>,
     /// The connection under way.
     pub connect: Option<Connect>,
 }

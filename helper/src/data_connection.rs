@@ -2,10 +2,10 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
-use ipc::helper::Refusal;
+use ipc::{helper::Refusal, packet_filter};
 use nix::{
     errno::Errno,
     sys::socket::{
@@ -16,33 +16,83 @@ use nix::{
 
 use crate::ports::{FTP_DATA, RandomOrder};
 
-/// Connections the kernel keeps for a listener. Strangers who knock on it must not push the client
-/// out, so it is far more than the one that is wanted.
-const BACKLOG: i32 = 128;
+/// Connections the kernel keeps for a listener, all of them of one client: a few more than the one
+/// that is wanted, for clients that connect anew before they close.
+const BACKLOG: i32 = 16;
 
 /// The first port that no privilege is needed for.
 const FIRST_UNPRIVILEGED: u16 = 1024;
 
-/// Binds and listens on a random free port of `range` on `local`.
+/// A listener that only its session's client reaches.
+#[derive(Debug)]
+pub struct Listener {
+    /// What the session gets.
+    pub socket: OwnedFd,
+    /// Its port.
+    pub port: u16,
+    /// The listener of the same port to which the kernel gives everybody else, where it lets no
+    /// filter on the session's own. It must stay open as long as the session may have `socket`.
+    pub wall: Option<OwnedFd>,
+}
+
+/// Binds and listens on a random free port of `range` on `local`, for `client` alone: the kernel
+/// drops the packets of everybody else, and whoever gets the listener cannot change that (invariant
+/// I6).
 ///
 /// # Errors
 /// [`Refusal::NoFreePort`] when all are taken; otherwise what the kernel says.
-pub fn listener(local: IpAddr, range: (u16, u16)) -> Result<(OwnedFd, u16), Refusal> {
+pub fn listener(local: IpAddr, client: IpAddr, range: (u16, u16)) -> Result<Listener, Refusal> {
     let mut random = [0; 8];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
         .map_err(|e| Refusal::Exhausted(e.raw_os_error()))?;
-    let backlog = Backlog::new(BACKLOG).map_err(refusal)?;
     for port in RandomOrder::new(range, random) {
         // A port with a listener of somebody else answers EADDRINUSE to bind, one that is bound
         // but does not listen yet only to listen.
-        let listening = bound_socket(local, port)
-            .and_then(|socket| listen(&socket, backlog).map(|()| (socket, port)));
-        match listening {
+        match listen_to(local, client, port) {
             Err(Errno::EADDRINUSE) => {}
             other => return other.map_err(refusal),
         }
     }
     Err(Refusal::NoFreePort)
+}
+
+/// Listens on a port, to one client. Everything is attached before listen(2): no stranger's packet is
+/// ever queued.
+fn listen_to(local: IpAddr, client: IpAddr, port: u16) -> Result<Listener, Errno> {
+    let socket = bound_socket(local, port)?;
+    match packet_filter::admit_only(socket.as_fd(), client).map_err(errno) {
+        Ok(()) => {
+            listen(&socket, Backlog::new(BACKLOG)?)?;
+            Ok(Listener { socket, port, wall: None })
+        }
+        Err(Errno::EPERM) => listen_behind(socket, local, client, port),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The same where the kernel puts no filter on a TCP socket for an unprivileged process: `wall` is
+/// bound to the port and listens first, and takes nobody.
+fn listen_behind(
+    wall: OwnedFd,
+    local: IpAddr,
+    client: IpAddr,
+    port: u16,
+) -> Result<Listener, Errno> {
+    packet_filter::share_port(wall.as_fd()).map_err(errno)?;
+    packet_filter::steer(wall.as_fd(), client).map_err(errno)?;
+    packet_filter::take_nobody(wall.as_fd(), local.is_ipv4()).map_err(errno)?;
+    packet_filter::lock(wall.as_fd()).map_err(errno)?;
+    listen(&wall, Backlog::new(0)?)?;
+    let socket = tcp_socket(local)?;
+    packet_filter::share_port(socket.as_fd()).map_err(errno)?;
+    packet_filter::lock(socket.as_fd()).map_err(errno)?;
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(local, port)))?;
+    listen(&socket, Backlog::new(BACKLOG)?)?;
+    Ok(Listener { socket, port, wall: Some(wall) })
+}
+
+fn errno(error: std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }
 
 /// A non-blocking TCP socket bound to a port of a local address; port 0 means any.

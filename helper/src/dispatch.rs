@@ -24,7 +24,8 @@ use policy::LockedDown;
 
 use crate::{
     attachment::{Attachment, Connect},
-    control_listener, data_connection,
+    control_listener,
+    data_connection::{self, Listener},
     start::Ended,
 };
 
@@ -72,6 +73,9 @@ pub struct Helper {
     attachments: BTreeMap<Slot, Attachment>,
     slots: BTreeMap<SessionId, Slot>,
     deadlines: BTreeSet<(Instant, Slot)>,
+    /// Listeners of sessions without a channel that may still have them, until the supervisor says
+    /// that the session has ended: without its wall the kernel would let strangers in.
+    kept: BTreeMap<SessionId, Listener>,
     last_slot: Slot,
 }
 
@@ -95,6 +99,7 @@ impl Helper {
             attachments: BTreeMap::new(),
             slots: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            kept: BTreeMap::new(),
             last_slot: 0,
         })
     }
@@ -166,6 +171,7 @@ impl Helper {
                 if let Some(slot) = self.slots.get(&session).copied() {
                     self.detach(slot);
                 }
+                self.kept.remove(&session);
                 Ok(())
             }
         }
@@ -212,7 +218,10 @@ impl Helper {
     }
 
     fn forget(&mut self, slot: Slot) -> Option<Attachment> {
-        let attachment = self.attachments.remove(&slot)?;
+        let mut attachment = self.attachments.remove(&slot)?;
+        if let Some(listener) = attachment.listener.take_if(|listener| listener.wall.is_some()) {
+            self.kept.insert(attachment.session, listener);
+        }
         if let Some(Connect { deadline: Some(deadline), .. }) = attachment.connect {
             self.deadlines.remove(&(deadline, slot));
         }
@@ -256,14 +265,17 @@ impl Helper {
             return Err(Violation("Listen while a Connect is under way".into()));
         }
         if attachment.listener.is_none() {
-            match data_connection::listener(attachment.local, attachment.ports) {
+            attachment.listener = self.kept.remove(&attachment.session);
+        }
+        if attachment.listener.is_none() {
+            match data_connection::listener(attachment.local, attachment.client, attachment.ports) {
                 Ok(listener) => attachment.listener = Some(listener),
                 Err(refusal) => return refuse(attachment, refusal),
             }
         }
-        let Some((socket, port)) = &attachment.listener else { return Ok(()) };
-        let answer = HelperToSession::Listening { port: *port };
-        pass(attachment, &answer, socket.as_fd())
+        let Some(listener) = &attachment.listener else { return Ok(()) };
+        let answer = HelperToSession::Listening { port: listener.port };
+        pass(attachment, &answer, listener.socket.as_fd())
     }
 
     fn answer_connect(&mut self, slot: Slot, to: SocketAddr) -> Result<(), Violation> {

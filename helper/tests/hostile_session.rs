@@ -5,10 +5,11 @@ mod cast;
 
 use std::{net::TcpListener, os::fd::AsFd};
 
-use cast::{LOOPBACK, Session, Supervisor, connect, deaf_listener, listen};
+use cast::{LOOPBACK, Session, Supervisor, connect, deaf_listener, is_unanswered, knock, listen};
 use ipc::{
     ChannelError, fdpass,
     helper::{HelperToSession, Refusal, SessionToHelper},
+    packet_filter,
 };
 
 /// Lets a session do something bad, and checks that it alone is expelled, with a word to the
@@ -142,9 +143,80 @@ fn a_hundred_hostile_sessions_leave_nothing_behind() {
         hostile.send(&SessionToHelper::Listen, &[]).unwrap();
         fdpass::send(hostile.as_fd(), &[9; 40], &[hostile.as_fd()], false).unwrap();
         assert_eq!(supervisor.violation().0, number);
+        supervisor.detach(number);
     }
     supervisor.settle(idle, 0);
     let honest = supervisor.attach(1000, (44_200, 44_299), 5);
     honest.send(&SessionToHelper::Listen, &[]).unwrap();
     assert!(matches!(honest.recv().unwrap().message, HelperToSession::Listening { .. }));
+}
+
+#[test]
+fn b6_a_stranger_at_the_listener_is_dropped_by_the_kernel() {
+    let supervisor = Supervisor::start();
+    // The same client in both notations.
+    for (number, client) in ["127.0.0.1", "::ffff:127.0.0.1"].into_iter().enumerate() {
+        let low = 44_300 + 10 * u16::try_from(number).unwrap();
+        let session = supervisor.attach_of(client, "127.0.0.1", (low, low + 9));
+        let (port, listener) = listen(&session);
+        let stranger = knock("127.0.0.77", "127.0.0.1", port);
+        assert!(is_unanswered(&stranger), "{client}: a stranger was answered");
+        let client = knock("127.0.0.1", "127.0.0.1", port);
+        assert!(!is_unanswered(&client), "the client was not let in");
+        let (_, from) = listener.accept().unwrap();
+        assert_eq!(from.ip(), LOOPBACK);
+        let none = listener.accept().unwrap_err();
+        assert_eq!(none.kind(), std::io::ErrorKind::WouldBlock, "somebody else waits");
+    }
+}
+
+#[test]
+fn b6_a_stranger_over_ipv6_is_dropped_by_the_kernel() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("skipped: this host has no IPv6");
+        return;
+    }
+    let supervisor = Supervisor::start();
+    // There is one loopback address: the client is elsewhere, and `::1` the stranger.
+    let session = supervisor.attach_of("2001:db8::7", "::1", (44_400, 44_409));
+    let (port, _listener) = listen(&session);
+    assert!(is_unanswered(&knock("::1", "::1", port)), "a stranger was answered");
+    supervisor.detach(1);
+    let session = supervisor.attach_of("::1", "::1", (44_410, 44_419));
+    let (port, listener) = listen(&session);
+    assert!(!is_unanswered(&knock("::1", "::1", port)), "the client was not let in");
+    listener.accept().unwrap();
+}
+
+#[test]
+fn b6_a_captured_session_cannot_change_the_filter_of_its_listener() {
+    let supervisor = Supervisor::start();
+    let session = supervisor.attach_of("127.0.0.1", "127.0.0.1", (44_500, 44_509));
+    let (port, listener) = listen(&session);
+    let stranger = "127.0.0.77".parse().unwrap();
+    let change = |socket: std::os::fd::BorrowedFd<'_>| {
+        let changes = [packet_filter::admit_only, packet_filter::steer];
+        changes.map(|change| change(socket, stranger).unwrap_err().raw_os_error())
+    };
+    let refused = [Some(rustix::io::Errno::PERM.raw_os_error()); 2];
+    assert_eq!(change(listener.as_fd()), refused);
+    let client = knock("127.0.0.1", "127.0.0.1", port);
+    assert!(!is_unanswered(&client), "the client was not let in");
+    let (accepted, _) = listener.accept().unwrap();
+    assert_eq!(change(accepted.as_fd()), refused);
+}
+
+#[test]
+fn b6_a_session_without_its_channel_serves_no_stranger() {
+    let supervisor = Supervisor::start();
+    let session = supervisor.attach_of("127.0.0.1", "127.0.0.1", (44_600, 44_609));
+    let (port, listener) = listen(&session);
+    // It closes its channel, and is attached anew; it keeps what it had.
+    drop(session);
+    let session = supervisor.attach_of("127.0.0.1", "127.0.0.1", (44_600, 44_609));
+    assert!(is_unanswered(&knock("127.0.0.77", "127.0.0.1", port)), "a stranger was answered");
+    // Another listener may be a new one; the first is the stranger's in no case.
+    listen(&session);
+    assert!(is_unanswered(&knock("127.0.0.77", "127.0.0.1", port)), "a stranger was answered");
+    drop(listener);
 }

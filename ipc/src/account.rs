@@ -205,6 +205,9 @@ pub struct Account {
     pub max_sessions: u32,
     /// TLS demanded of this account, where it differs from the server's setting.
     pub tls: Option<TlsDemand>,
+    /// Whether its data connections must resume the control connection's TLS session, where it
+    /// differs from the server's setting.
+    pub session_reuse: Option<bool>,
     /// Whether `SITE WHO` is answered.
     pub administrator: bool,
     /// Logged in without a password.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Version of the bytes of this channel: raised when those of a message change, not when one is added.
-pub const EPOCH: u32 = 1;
+pub const EPOCH: u32 = 2;
 
 /// Where accounts are looked up, in the order of `[auth] backends`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,10 +10,11 @@ use crate::{
     channel::Message,
     keeper::{KeyId, MAX_CHAIN},
     process::{Confinement, LockdownFailure, SandboxReport},
+    tls_facts::TlsFacts,
 };
 
 /// Version of the bytes of this channel: raised when those of a message change, not when one is added.
-pub const EPOCH: u32 = 1;
+pub const EPOCH: u32 = 2;
 
 /// What a client that connected speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,9 @@ pub struct GateTls {
     pub demand: TlsDemand,
     /// Whether TLS 1.2 is refused.
     pub only_tls13: bool,
+    /// Whether TLS 1.2 without the extended master secret (RFC 7627) is refused. Where it is not,
+    /// nothing resumes such a session.
+    pub require_extended_master_secret: bool,
     /// If not empty, a client that sends another SNI is refused.
     #[serde(deserialize_with = "bounded::list::<1024, _, _>")]
     pub names: Vec<String>,
@@ -175,12 +179,6 @@ pub enum Protection {
         private_data: bool,
         /// PBSZ was sent.
         pbsz: bool,
-        /// `TLSv1_3` or `TLSv1_2`, for the log.
-        #[serde(deserialize_with = "bounded::text::<1024, _>")]
-        version: String,
-        /// The cipher suite, for the log.
-        #[serde(deserialize_with = "bounded::text::<1024, _>")]
-        cipher: String,
     },
 }
 
@@ -196,8 +194,8 @@ pub enum GateToSupervisor {
     Authenticate {
         /// The name.
         user: UserName,
-        /// Whether the control connection is TLS, as the gate says.
-        tls: bool,
+        /// What the control connection's TLS agreed on, as the gate says; `None`: it is plain.
+        tls: Option<TlsFacts>,
         /// Host name of HOST (RFC 7151) or SNI, if any.
         host: Option<Bytes<255>>,
         /// Common name of the client certificate the handshake verified, if any; empty: it has
@@ -221,6 +219,8 @@ pub enum GateToSupervisor {
     I2ftpProof {
         /// The 64 bytes of the client.
         proof: Bytes<64>,
+        /// As in `Authenticate`.
+        tls: Option<TlsFacts>,
     },
     /// After `Granted`: the gate reads no more. It ends (plain) or waits for `BecomeRelay` (TLS).
     Handover {

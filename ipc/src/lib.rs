@@ -7,7 +7,8 @@
 //! is a [`channel::ChannelError`] that ends the session of the process that sent it.
 //!
 //! This crate depends on no other crate of Bulkhead. Unsafe code is fenced into [`fdpass`]
-//! (descriptors from the kernel) and [`last_words`] (the SIGSYS handler).
+//! (descriptors from the kernel), [`last_words`] (the SIGSYS handler) and [`packet_filter`] (two
+//! socket options).
 
 pub mod account;
 pub mod authenticator;
@@ -21,6 +22,7 @@ pub mod keeper;
 pub mod last_words;
 pub mod network;
 pub mod operator;
+pub mod packet_filter;
 pub mod parts;
 pub mod printable;
 pub mod process;
@@ -28,6 +30,7 @@ pub mod reason;
 pub mod root_path;
 pub mod session;
 pub mod share;
+pub mod tls_facts;
 pub mod typed;
 
 pub use channel::{Channel, ChannelError, Message, Received};

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Version of the bytes of this channel: raised when those of a message change, not when one is added.
-pub const EPOCH: u32 = 1;
+pub const EPOCH: u32 = 2;
 
 /// Longest path in a message, in bytes (PATH_MAX).
 pub const MAX_PATH: usize = 4096;
@@ -51,6 +51,8 @@ pub struct SessionTls {
     pub tls: GateTls,
     /// Whether a data connection must resume the control connection's TLS session.
     pub require_session_reuse: bool,
+    /// Whether an upload is complete only if it ends by close_notify.
+    pub require_close_notify: bool,
 }
 
 /// What a session is told about I2FTP.

@@ -18,6 +18,7 @@ use ipc::{
     operator::{self, KickTarget},
     process::{Confinement, LandlockDemand, LockdownFailure, SandboxReport},
     session::{self, Event, FtpSettings, SessionBoot, SessionClosed, TicketAnswer},
+    tls_facts::TlsFacts,
 };
 
 /// Where the bytes are kept.
@@ -70,6 +71,7 @@ fn tls() -> GateTls {
         }],
         demand: TlsDemand::Control,
         only_tls13: true,
+        require_extended_master_secret: true,
         names: vec!["example.org".into()],
         client_ca: vec![bytes("ca")],
         client_certificate_required: false,
@@ -101,9 +103,14 @@ fn account() -> Account {
         download_rate: None,
         max_sessions: 2,
         tls: Some(TlsDemand::ControlAndData),
+        session_reuse: Some(false),
         administrator: true,
         anonymous: false,
     }
+}
+
+fn tls_facts() -> TlsFacts {
+    TlsFacts { version: 0x0304, cipher: 0x1301, group: 0x11ec, extended_master_secret: true }
 }
 
 fn protection() -> Protection {
@@ -111,8 +118,6 @@ fn protection() -> Protection {
         resumption: vec![(bytes("key"), bytes("value"))],
         private_data: true,
         pbsz: true,
-        version: "TLSv1_3".into(),
-        cipher: "TLS13_AES_128_GCM_SHA256".into(),
     }
 }
 
@@ -132,7 +137,11 @@ fn boot_of_session() -> SessionBoot {
             passive_address: Some([192, 0, 2, 1].into()),
             welcome: "hello".into(),
         },
-        tls: Some(session::SessionTls { tls: tls(), require_session_reuse: true }),
+        tls: Some(session::SessionTls {
+            tls: tls(),
+            require_session_reuse: true,
+            require_close_notify: true,
+        }),
         i2ftp: Some(session::I2ftpSettings {
             key: secret("psk"),
             wire_version: "2.2".into(),
@@ -198,14 +207,14 @@ fn gate_to_supervisor() -> Vec<gate::GateToSupervisor> {
         Failed(failure()),
         Authenticate {
             user: name("alice"),
-            tls: true,
+            tls: Some(tls_facts()),
             host: Some(bytes("example.org")),
             client_name: Some(bytes("alice")),
         },
         MalformedLogin,
         SecondFactor,
         I2ftpKnock { key: [7; 16] },
-        I2ftpProof { proof: bytes("proof") },
+        I2ftpProof { proof: bytes("proof"), tls: None },
         Handover { unread: bytes("PWD\r\n"), protection: protection() },
         Closed(GateClosed::Tls("why".into())),
         NeedKeeper,

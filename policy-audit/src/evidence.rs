@@ -61,6 +61,12 @@ pub struct TlsFacts {
     pub minimum_version: &'static str,
     /// Whether a data connection must resume the control connection's session.
     pub require_session_reuse: bool,
+    /// Whether uploads must end by close_notify.
+    pub require_close_notify: bool,
+    /// Whether TLS 1.2 must have the extended master secret.
+    pub require_extended_master_secret: bool,
+    /// Key exchange groups, in the order of the server's preference.
+    pub key_exchange_groups: Vec<&'static str>,
     /// What is asked of client certificates.
     pub client_certificates: &'static str,
     /// The certificates; a hash of a private key has no place in a report.
@@ -110,6 +116,10 @@ pub struct Finding {
     pub there: bool,
     /// What is lost without it, and what covers that.
     pub without: &'static str,
+}
+
+fn yes_or_no(flag: bool) -> &'static str {
+    if flag { "yes" } else { "no" }
 }
 
 impl Evidence {
@@ -169,10 +179,14 @@ impl Evidence {
             None => "Not configured: passwords and files travel in clear.\n".to_owned(),
             Some(tls) => format!(
                 "Required for {}; version {} or later; data connections must resume the control \
-                 connection's session: {}; client certificates {}.\n",
+                 connection's session: {}; uploads must end by close_notify: {}; TLS 1.2 must have the \
+                 extended master secret: {}; key exchange groups {}; client certificates {}.\n",
                 tls.require,
                 tls.minimum_version,
-                if tls.require_session_reuse { "yes" } else { "no" },
+                yes_or_no(tls.require_session_reuse),
+                yes_or_no(tls.require_close_notify),
+                yes_or_no(tls.require_extended_master_secret),
+                tls.key_exchange_groups.join(", "),
                 tls.client_certificates
             ),
         };

@@ -8,6 +8,7 @@ use ipc::{
     authenticator::{Attempt, GUESSING, I2ftpAccount, Verdict},
     bounded::{Bytes, Secret, UserName},
     gate::{AuthResult, GateToSupervisor, Service},
+    tls_facts::TlsFacts,
 };
 
 use rustix::rand::GetRandomFlags;
@@ -58,12 +59,14 @@ pub struct Attempts<'a> {
     /// I2FTP: what the next proof must answer. Made here, so that a gate that has been taken over
     /// cannot pass on an answer recorded elsewhere.
     nonce: Option<Bytes<64>>,
+    /// What the control connection's TLS agreed on, as the gate says: for the log only.
+    pub tls: Option<TlsFacts>,
 }
 
 impl<'a> Attempts<'a> {
     /// No attempt yet.
     pub fn new(connection: &'a Connection, gate: &'a GateChannel) -> Self {
-        Attempts { connection, gate, failures: 0, awaiting_code: None, nonce: None }
+        Attempts { connection, gate, failures: 0, awaiting_code: None, nonce: None, tls: None }
     }
 
     /// Whether the gate may ask this now. Only one that has been taken over asks out of turn: a code
@@ -282,6 +285,10 @@ impl<'a> Attempts<'a> {
             account = account.name.as_str(),
             uid = account.identity.uid,
             tls,
+            tls_version = self.tls.map(|tls| tracing::field::display(tls.version())),
+            tls_cipher = self.tls.map(|tls| tracing::field::display(tls.cipher())),
+            tls_group = self.tls.map(|tls| tracing::field::display(tls.group())),
+            extended_master_secret = self.tls.map(|tls| tls.extended_master_secret),
         );
         Outcome::LoggedIn(account)
     }

@@ -382,14 +382,16 @@ async fn judged(
     match message {
         GateToSupervisor::Authenticate { user, tls, host, client_name } => {
             drop(host);
-            undisturbed(channel, attempts.password(user, tls, client_name)).await
+            attempts.tls = tls;
+            undisturbed(channel, attempts.password(user, tls.is_some(), client_name)).await
         }
         GateToSupervisor::MalformedLogin => undisturbed(channel, attempts.malformed()).await,
         GateToSupervisor::SecondFactor => undisturbed(channel, attempts.second_factor()).await,
         GateToSupervisor::I2ftpKnock { key } => {
             undisturbed(channel, attempts.i2ftp_knock(key)).await
         }
-        GateToSupervisor::I2ftpProof { proof } => {
+        GateToSupervisor::I2ftpProof { proof, tls } => {
+            attempts.tls = tls;
             undisturbed(channel, attempts.i2ftp_proof(proof)).await
         }
         GateToSupervisor::Closed(_)

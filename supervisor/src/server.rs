@@ -229,12 +229,15 @@ impl Server {
         self.keeper.gate_tls(&self.config())
     }
 
-    /// What a session of this account is told about TLS.
-    pub fn session_tls(&self, account: &Account) -> Option<SessionTls> {
-        let require_session_reuse = self.config().tls.as_ref()?.require_session_reuse;
+    /// What a session of this account, from this client, is told about TLS.
+    pub fn session_tls(&self, account: &Account, client: IpAddr) -> Option<SessionTls> {
+        let config = self.config();
+        let settings = config.tls.as_ref()?;
+        let require_session_reuse = settings.requires_session_reuse(account, client);
+        let require_close_notify = settings.require_close_notify;
         let mut tls = self.gate_tls()?;
         tls.demand = account.tls.unwrap_or(tls.demand);
-        Some(SessionTls { tls, require_session_reuse })
+        Some(SessionTls { tls, require_session_reuse, require_close_notify })
     }
 
     /// The block an address counts in.

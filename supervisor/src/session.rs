@@ -73,7 +73,7 @@ pub async fn start(server: &Rc<Server>, occasion: Occasion<'_>) -> Result<ReadyS
         client,
         local,
         ftp: config.ftp_settings(server.passive_address(client.ip())),
-        tls: tls.then(|| server.session_tls(account)).flatten(),
+        tls: tls.then(|| server.session_tls(account, client.ip())).flatten(),
         i2ftp: matches!(service, Service::I2ftp | Service::I2ftpTls)
             .then(|| config.i2ftp_settings())
             .flatten(),

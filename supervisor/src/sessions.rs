@@ -240,6 +240,7 @@ mod tests {
             download_rate: None,
             max_sessions: 0,
             tls: None,
+            session_reuse: None,
             administrator: false,
             anonymous: false,
         }

@@ -178,7 +178,7 @@ fn typed_channel(channel: &Gate) -> Channel<GateToAuthenticator, AuthenticatorTo
 fn authenticate(user: &str) -> GateToSupervisor {
     GateToSupervisor::Authenticate {
         user: UserName::try_from(user.to_owned()).unwrap(),
-        tls: false,
+        tls: None,
         host: None,
         client_name: None,
     }
@@ -237,16 +237,10 @@ fn do_gate(channel: &Gate, deed: &str) -> ! {
         }
         "second-factor" => GateToSupervisor::SecondFactor,
         "knock" => GateToSupervisor::I2ftpKnock { key: [7; 16] },
-        "proof" => GateToSupervisor::I2ftpProof { proof: bytes(64) },
+        "proof" => GateToSupervisor::I2ftpProof { proof: bytes(64), tls: None },
         "handover" => GateToSupervisor::Handover {
             unread: Bytes::default(),
-            protection: Protection::Tls {
-                resumption: Vec::new(),
-                private_data: true,
-                pbsz: true,
-                version: "forged\nline".into(),
-                cipher: "none".into(),
-            },
+            protection: Protection::Tls { resumption: Vec::new(), private_data: true, pbsz: true },
         },
         "closed" => {
             GateToSupervisor::Closed(GateClosed::Failed("forged\nevent=login account=root".into()))

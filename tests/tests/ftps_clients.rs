@@ -10,8 +10,8 @@ use std::{
 };
 
 use bulkhead_tests::harness::{
-    Account, ControlConnection, FtpsClient, Server, TlsClient, TlsVersion, eventually,
-    needs_program, patterned, test,
+    Account, ControlConnection, FtpsClient, Server, TlsClient, TlsVersion, connect_from,
+    eventually, needs_program, patterned, test,
 };
 use libtest_mimic::Trial;
 
@@ -37,6 +37,9 @@ pub fn tests() -> Vec<Trial> {
         test("ftps_clients::an_account_may_demand_more", account_demands),
         test("ftps_clients::minimum_version_is_kept", minimum_version),
         test("ftps_clients::reuse_may_be_left_to_the_client", reuse_optional),
+        test("ftps_clients::f6_an_account_or_a_network_may_have_reuse_left_to_it", reuse_of_some),
+        test("ftps_clients::the_login_tells_version_cipher_and_group", login_tells),
+        needs_program("ftps_clients::g2_tls_1_2_without_extended_master_secret", "python3", weak),
     ]
 }
 
@@ -523,4 +526,115 @@ fn reuse_optional() {
     }
     let mut plain = ControlConnection::log_in(server.address(), server.account("alice"));
     assert_eq!(plain.download("RETR file"), b"by a session of its own");
+}
+
+/// Whether a client that resumes nothing gets a listing.
+fn is_served_without_reuse(server: &Server, name: &str, own: [u8; 4]) -> bool {
+    let control = ControlConnection::connect_from(own.into(), server.address());
+    let mut control = control;
+    control.expect(220);
+    let tls = TlsClient::new(TlsVersion::V1_3);
+    let mut client = FtpsClient::secure(control, tls).unwrap();
+    client.authenticate(server.account(name));
+    client.protect();
+    let text = client.control.command("EPSV", 229).text().to_owned();
+    let port: u16 = text.split('|').nth(3).unwrap().parse().unwrap();
+    client.control.send("NLST");
+    let socket = connect_from(own.into(), SocketAddr::new(server.address().ip(), port));
+    client.control.expect(150);
+    let served = client.tls.forgetful().shake_hands(socket).and_then(|mut data| {
+        let mut got = Vec::new();
+        data.read_to_end(&mut got)
+    });
+    let code = client.control.reply().unwrap().code;
+    assert_eq!(code, if served.is_ok() { 226 } else { 522 }, "{served:?}");
+    served.is_ok()
+}
+
+fn reuse_of_some() {
+    let server = Server::new()
+        .with_tls()
+        .with("tls.session_reuse_exempt", "[\"127.0.0.32/28\"]")
+        .with_account("alice", &[])
+        .with_account("bob", &["--require-session-reuse", "false"])
+        .with_account("carol", &["--require-session-reuse", "true"])
+        .run();
+    for (name, own, served) in [
+        ("alice", 1, false),
+        ("alice", 33, true),
+        ("bob", 1, true),
+        ("bob", 33, true),
+        ("carol", 1, false),
+        ("carol", 33, false),
+    ] {
+        let got = is_served_without_reuse(&server, name, [127, 0, 0, own]);
+        assert_eq!(got, served, "{name} from 127.0.0.{own}");
+    }
+}
+
+fn login_tells() {
+    let server = Server::new().with_tls().with_account("alice", &[]).run();
+    for (version, shown) in [(TlsVersion::V1_2, "1.2"), (TlsVersion::V1_3, "1.3")] {
+        drop(FtpsClient::log_in(server.address(), server.account("alice"), version));
+        let event = server.expect_event("login", |event| event["tls_version"] == shown);
+        assert!(event["tls_cipher"].as_str().unwrap().starts_with("TLS_"), "{event}");
+        assert!(["X25519MLKEM768", "X25519"].contains(&event["tls_group"].as_str().unwrap()));
+        assert_eq!(event["extended_master_secret"], true);
+    }
+    server.log_in("alice");
+    let plain = server.expect_event("login", |event| event["tls"] == false);
+    assert!(plain.get("tls_version").is_none(), "{plain}");
+}
+
+/// A client of TLS 1.2 that leaves the extended master secret out: it logs in, and what it gets
+/// resumes nothing.
+fn weak() {
+    const SCRIPT: &str = r#"
+import ftplib, ssl, sys
+host, port, user, password = sys.argv[1:5]
+
+class Reusing(ftplib.FTP_TLS):
+    def ntransfercmd(self, cmd, rest=None):
+        connection, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
+        connection = self.context.wrap_socket(
+            connection, server_hostname=self.host, session=self.sock.session)
+        assert not connection.session_reused, "a session was resumed that must not be"
+        return connection, size
+
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+context.maximum_version = ssl.TLSVersion.TLSv1_2
+context.options |= 1  # SSL_OP_NO_EXTENDED_MASTER_SECRET
+ftp = Reusing(context=context, timeout=20)
+ftp.connect(host, int(port)); ftp.login(user, password); ftp.prot_p()
+print(ftp.pwd())
+print(ftp.nlst())
+ftp.quit()
+"#;
+    let server = |keys: &[(&str, &str)]| {
+        let mut server = Server::new().with_tls().with_account("alice", &[]);
+        for (key, value) in keys {
+            server = server.with(key, value);
+        }
+        server.run()
+    };
+    let list = |server: &Server| {
+        let alice = server.account("alice");
+        let (ip, port) = (server.address().ip().to_string(), server.address().port().to_string());
+        let arguments = ["-c", SCRIPT, &ip, &port, &alice.name, &alice.password];
+        output(Command::new("python3").args(arguments))
+    };
+    let strict = server(&[]);
+    let said = list(&strict);
+    assert!(String::from_utf8_lossy(&said.stdout).contains('/'), "the login works: {said:?}");
+    assert!(String::from_utf8_lossy(&said.stderr).contains("HANDSHAKE_FAILURE"), "{said:?}");
+    strict.expect_event("login", |event| event["extended_master_secret"] == false);
+    let loose = server(&[("tls.require_session_reuse", "false")]);
+    let said = list(&loose);
+    assert!(said.status.success(), "{said:?}");
+    let demanding = server(&[("tls.require_extended_master_secret", "true")]);
+    assert!(!list(&demanding).status.success());
+    demanding.expect_event("disconnected", |event| {
+        event["reason"].as_str().is_some_and(|reason| reason.contains("RFC 7627"))
+    });
 }

@@ -1,7 +1,11 @@
 //! I2FTP on the wire, by a native client: what it serves, what it refuses, and what a peer cannot
 //! break.
 
-use std::{io::Write, os::unix::fs::symlink};
+use std::{
+    io::Write,
+    os::unix::fs::symlink,
+    time::{Duration, Instant},
+};
 
 use bulkhead_tests::harness::{
     I2FTP_KEY_HEX as KEY_HEX, I2ftpClient, I2ftpServer, Process, Server, eventually, i2ftp_key,
@@ -24,6 +28,11 @@ pub fn tests() -> Vec<Trial> {
         test("i2ftp::files_of_every_size_go_up_and_come_down", || every_size(&[])),
         test("i2ftp::so_do_they_in_secured_mode", || every_size(&[("secured", "true")])),
         test("i2ftp::a_session_id_works_on_every_connection", ids),
+        test("i2ftp::a15_a_ticket_that_is_closed_is_closed_on_every_connection", closed_everywhere),
+        test("i2ftp::a8_refused_requests_are_slow_and_few_lines", refused_flood),
+        test("i2ftp::a13_the_sum_of_a_download_comes_out_of_its_rate", sum_rate),
+        test("i2ftp::b5_a_file_has_one_writer_of_either_protocol", one_writer),
+        test("i2ftp::a14_what_a_killed_session_left_behind_is_deleted", leftovers),
         test("i2ftp::transfers_resume_at_any_offset", offsets),
         test("i2ftp::an_old_file_stays_until_its_replacement_begins", replaced_late),
         test("i2ftp::an_upload_with_a_hash_appears_only_if_it_is_right", hashed_upload),
@@ -97,14 +106,136 @@ fn ids() {
         (!two.request(&ask::upload(&old, 0, b"old")).success).then_some(())
     });
     // The wrong direction.
-    server.server.expect_event("notice", |event| {
-        said(event, "text", "I2FTP DOWN refused: unknown session id")
+    server.server.expect_event("command-refused", |event| {
+        event["command"] == "DOWN" && event["reason"] == "bad-request"
     });
     let down = two.begin(b"GETF", "a");
     two.refused(&ask::upload(&down, 0, b"x"));
     let up = two.begin(b"PULF", "c");
     two.refused(&ask::download(&up, 0, 0));
     assert_eq!(server.exchange.read("a"), b"hello");
+}
+
+fn closed_everywhere() {
+    let server = I2ftpServer::start(&[]);
+    server.exchange.put("a", b"hello");
+    let (mut one, mut two) = (server.client(), server.client());
+    let down = one.begin(b"GETF", "a");
+    assert_eq!(one.download(&down, 0, 5), b"hello");
+    let up = one.begin(b"PULF", "b");
+    one.upload(&up, 0, b"up");
+    for id in [down, up] {
+        two.granted(&ask::close(&id));
+        // The connection that has used it, a moment ago.
+        for request in [ask::download(&id, 0, 0), ask::upload(&id, 0, b"x"), ask::close(&id)] {
+            assert_eq!(one.refused(&request), "unknown session id");
+        }
+    }
+    assert_eq!(server.exchange.read("b"), b"up");
+}
+
+fn refused_flood() {
+    let server =
+        I2ftpServer::start_with(&[], |server| server.with("limits.commands_per_second", "20"));
+    let mut client = server.client();
+    let start = Instant::now();
+    let count = 60;
+    for _ in 0..count {
+        assert_eq!(client.refused(&ask::download(&[7; 16], 0, 0)), "unknown session id");
+    }
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+    let seconds = usize::try_from(start.elapsed().as_secs()).unwrap() + 2;
+    drop(client);
+    let mut lines = 0;
+    eventually("every refusal to be counted", || {
+        let counted: Vec<usize> = server
+            .server
+            .events("notice")
+            .iter()
+            .filter_map(|event| {
+                event["text"].as_str()?.strip_prefix("I2FTP: ")?.split(' ').next()?.parse().ok()
+            })
+            .collect();
+        lines = server.server.events("command-refused").len();
+        (lines + counted.iter().sum::<usize>() == count).then_some(())
+    });
+    assert!(lines <= seconds + 1, "{lines} lines in {seconds} s");
+}
+
+fn sum_rate() {
+    let server = I2ftpServer::start_with(&[], |server| server.with("max_download_rate", "100000"));
+    server.exchange.put("a", &patterned(300_000));
+    let mut client = server.client();
+    let id = client.begin(b"GETF", "a");
+    let start = Instant::now();
+    let sum = client.granted(&ask::close(&id));
+    assert_eq!(sum, md5_hex(&patterned(300_000)).as_bytes());
+    assert!(start.elapsed() >= Duration::from_millis(2500), "{:?}", start.elapsed());
+    // What was sent is paid for.
+    let id = client.begin(b"GETF", "a");
+    assert!(client.download(&id, 0, 300_000) == patterned(300_000));
+    assert_eq!(client.granted(&ask::close(&id)), sum);
+}
+
+fn one_writer() {
+    let server = Server::new().with_account("alice", &[]);
+    let server = I2ftpServer::with_key(server).with("i2ftp.account", "\"alice\"").run();
+    let alice = server.account("alice");
+    alice.put("file", b"old");
+    let mut client = I2ftpClient::log_in(I2ftpServer::address_of(&server), &i2ftp_key()).unwrap();
+    let mut control = server.log_in("alice");
+    control.command("TYPE I", 200);
+    let mut data = control.passive();
+    control.command("STOR file", 150);
+    data.write_all(b"by FTP").unwrap();
+    let refused = client.refused(&ask::path(b"PULF", "file"));
+    assert!(refused.contains("another upload"), "{refused}");
+    drop(data);
+    control.expect(226);
+    assert_eq!(alice.read("file"), b"by FTP");
+    let id = client.begin(b"PULF", "file");
+    client.upload(&id, 0, b"by ");
+    let other = control.passive();
+    let reply = control.command("STOR file", 450);
+    assert!(reply.text().contains("another upload"), "{reply:?}");
+    drop(other);
+    // The connections of one upload do not keep each other away.
+    let mut beside = I2ftpClient::log_in(I2ftpServer::address_of(&server), &i2ftp_key()).unwrap();
+    beside.upload(&id, 3, b"I2FTP");
+    client.granted(&ask::close(&id));
+    assert_eq!(alice.read("file"), b"by I2FTP");
+    drop((client, beside));
+    eventually("the file to be free", || {
+        let mut data = control.passive();
+        control.send("STOR file");
+        let free = control.reply().unwrap().code == 150;
+        if free {
+            data.write_all(b"by FTP again").unwrap();
+            drop(data);
+            control.expect(226);
+        }
+        free.then_some(())
+    });
+    assert_eq!(alice.read("file"), b"by FTP again");
+}
+
+fn leftovers() {
+    let server = I2ftpServer::start(&[("pulf_hash", "true")]);
+    let left = server.exchange.path(".bulkhead-ticket-0123456789abcdef");
+    std::fs::write(&left, b"left").unwrap();
+    let fresh = server.exchange.path(".bulkhead-ticket-fedcba9876543210");
+    std::fs::write(&fresh, b"fresh").unwrap();
+    let old = std::time::SystemTime::now() - Duration::from_secs(3600);
+    std::fs::File::options().write(true).open(&left).unwrap().set_modified(old).unwrap();
+    if is_root() {
+        for file in [&left, &fresh] {
+            std::os::unix::fs::chown(file, Some(server.exchange.uid), None).unwrap();
+        }
+    }
+    let mut client = server.client();
+    client.granted(&ask::path(b"PULF", &format!("a,{}", md5_hex(b"x"))));
+    assert!(!left.exists(), "the leftover is still there");
+    assert!(fresh.exists(), "a temporary that may be in use is gone");
 }
 
 /// Two accounts never have the service at once, but one configuration follows another.
@@ -285,9 +416,11 @@ fn escapes() {
     client.granted(&ask::file(3, &["directory-link"]));
     assert_eq!(std::fs::read(&secret).unwrap(), b"secret");
     assert!(!root.has("stolen"));
-    for path in ["../secret", "/etc/passwd", "file-link"] {
-        server.server.expect_event("notice", |event| {
-            said(event, "text", &format!("I2FTP GETF of {path:?} refused"))
+    for path in ["../secret", "/etc/passwd"] {
+        // A connection has one line of refusals in a second.
+        server.client().refused(&ask::path(b"LIST", path));
+        server.server.expect_event("command-refused", |event| {
+            event["command"] == "LIST" && event["path"] == path
         });
     }
     server.server.expect_event("file", |event| {
@@ -405,13 +538,16 @@ fn bad_requests() {
         client.refused(&request);
     }
     client.granted(b"LIST,.");
-    for why in [
-        "I2FTP request refused: unknown command",
-        "I2FTP DOWN refused: the request is too short",
-        "I2FTP FIOP of \"a\" refused: unknown file operation",
-        "wrong number of paths",
+    for (request, command) in [
+        (b"x".to_vec(), "request"),
+        (ask::download(&id, 0, 0)[..30].to_vec(), "DOWN"),
+        (ask::close(&id)[..10].to_vec(), "CLOZ"),
     ] {
-        server.server.expect_event("notice", |event| said(event, "text", why));
+        // A connection has one line of refusals in a second.
+        server.client().refused(&request);
+        server.server.expect_event("command-refused", |event| {
+            event["command"] == command && event["reason"] == "bad-request"
+        });
     }
 }
 

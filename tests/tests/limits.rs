@@ -26,6 +26,7 @@ pub fn tests() -> Vec<Trial> {
         test("limits::b13_max_attempts_above_five_acts", login_failures),
         test("limits::a_limit_on_file_size_is_kept", file_size),
         test("limits::a_listing_is_never_cut_silently", listing_entries),
+        test("limits::a13_bytes_hashed_come_out_of_the_download_rate", hash_rate),
         test("limits::g1_work_is_never_held_back_by_the_limit_on_commands", work_is_free),
         test("limits::g1_noops_beyond_the_burst_are_answered_late_and_all", idle_commands),
         test("limits::g1_refused_commands_beyond_the_burst_are_late", refused_commands),
@@ -292,6 +293,28 @@ fn listing_entries() {
     control.command("STAT /", 451);
     // The limit is on what is listed.
     control.download("NLST one-*");
+}
+
+fn hash_rate() {
+    let server = Server::new().with("max_download_rate", "100000").with_account("alice", &[]).run();
+    let alice = server.account("alice");
+    alice.put("file", &patterned(300_000));
+    // A file that costs its owner nothing.
+    std::fs::File::create(alice.path("sparse")).unwrap().set_len(4 << 30).unwrap();
+    let mut control = binary(&server, "alice");
+    for command in ["HASH file", "XCRC file", "XSHA256 file"] {
+        let start = Instant::now();
+        control.send(command);
+        let reply = control.reply().unwrap();
+        assert_eq!(reply.code / 100, 2, "{command}: {reply:?}");
+        // What the bucket holds at first is a tenth of a second.
+        assert!(start.elapsed() >= Duration::from_millis(2500), "{command}: {:?}", start.elapsed());
+    }
+    control.send("HASH sparse");
+    control.send("ABOR");
+    let replies: Vec<u16> = (0..2).map(|_| control.reply().unwrap().code).collect();
+    assert_eq!(replies, [426, 226]);
+    control.command("NOOP", 200);
 }
 
 /// Idle commands that may come at once (`IDLE_COMMANDS_BURST` of the worker).

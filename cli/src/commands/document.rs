@@ -106,7 +106,7 @@ pub fn log_schema() -> String {
             | "sessions" | "count" | "lines",
         ) => json!({ "type": "integer" }),
         (_, "seconds") => json!({ "type": "number" }),
-        (_, "complete" | "done" | "tls") => json!({ "type": "boolean" }),
+        (_, "complete" | "done" | "tls" | "extended_master_secret") => json!({ "type": "boolean" }),
         _ => json!({ "type": "string" }),
     };
     let line = |event: &Event| {

@@ -70,17 +70,37 @@ impl Supervisor {
 
     /// Attaches a session on the loopback address.
     pub fn attach(&self, number: u64, ports: (u16, u16), connect_timeout: u64) -> Session {
-        let (session, helpers) = Channel::pair().unwrap();
-        let helpers: OwnedFd = Channel::<HelperToSession, SessionToHelper>::into_fd(helpers);
-        let message = SupervisorToHelper::Attach {
+        self.send_attach(SupervisorToHelper::Attach {
             session: SessionId(number),
             client: LOOPBACK,
             local: LOOPBACK,
             ports,
             connect_timeout,
-        };
+        })
+    }
+
+    /// Attaches a session of this client, whose control connection came in on `local`.
+    pub fn attach_of(&self, client: &str, local: &str, ports: (u16, u16)) -> Session {
+        self.send_attach(SupervisorToHelper::Attach {
+            session: SessionId(1),
+            client: client.parse().unwrap(),
+            local: local.parse().unwrap(),
+            ports,
+            connect_timeout: 5,
+        })
+    }
+
+    fn send_attach(&self, message: SupervisorToHelper) -> Session {
+        let (session, helpers) = Channel::pair().unwrap();
+        let helpers: OwnedFd = Channel::<HelperToSession, SessionToHelper>::into_fd(helpers);
         self.channel().send(&message, &[helpers.as_fd()]).unwrap();
         session
+    }
+
+    /// Says that a session has ended, as the supervisor does when it has reaped its process.
+    pub fn detach(&self, number: u64) {
+        let detach = SupervisorToHelper::Detach { session: SessionId(number) };
+        self.channel().send(&detach, &[]).unwrap();
     }
 
     /// The next violation the helper reports.
@@ -136,6 +156,32 @@ pub fn listen(session: &Session) -> (u16, std::net::TcpListener) {
         HelperToSession::Listening { port } => (port, std::net::TcpListener::from(fd)),
         other => panic!("no Listening but {other:?}"),
     }
+}
+
+/// Begins to connect from an address of the host to a port of `to`, without waiting.
+pub fn knock(from: &str, to: &str, port: u16) -> OwnedFd {
+    use std::net::{IpAddr, SocketAddr};
+
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+    let (from, to): (IpAddr, IpAddr) = (from.parse().unwrap(), to.parse().unwrap());
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(family, SocketType::STREAM, flags, None).unwrap();
+    bind(&socket, &SocketAddr::new(from, 0)).unwrap();
+    assert_eq!(
+        connect(&socket, &SocketAddr::new(to, port)),
+        Err(rustix::io::Errno::INPROGRESS),
+        "the answer of the own host is awaited"
+    );
+    socket
+}
+
+/// Whether a connection that was begun is neither up nor refused: its packets were dropped.
+pub fn is_unanswered(socket: &OwnedFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(socket, PollFlags::OUT)];
+    let timeout = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+    poll(&mut fds, Some(&timeout)).unwrap() == 0
 }
 
 /// Asks for a connection and gets the answer.

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read},
     net::{TcpListener, TcpStream},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -11,6 +11,7 @@ use std::{
 use ipc::{
     account::Identity,
     last_words::leave,
+    packet_filter,
     process::{Confinement, LandlockDemand},
 };
 use policy::{Feature, Features, LockedDown, Role};
@@ -85,6 +86,14 @@ fn sockets() -> io::Result<(u64, u64)> {
     let (control, _) = listener.accept()?;
     control.set_nonblocking(true)?;
     listener.set_nonblocking(true)?;
+    // As the helper gives it away: with the filter that lets in one client, where the kernel lets
+    // this process attach one, and locked.
+    match packet_filter::admit_only(listener.as_fd(), client.local_addr()?.ip()) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            packet_filter::lock(listener.as_fd())?;
+        }
+        other => other?,
+    }
     let numbers = (as_argument(control.as_raw_fd()), as_argument(listener.as_raw_fd()));
     std::mem::forget((listener, client, control));
     Ok(numbers)

@@ -111,7 +111,7 @@ events! {
     /// An address block is refused from now on, for this cause.
     Penalty = "penalty", WARN, [client, cause];
     /// A client logged in.
-    Login = "login", INFO, [session, client, account, uid, tls];
+    Login = "login", INFO, [session, client, account, uid, tls, tls_version, tls_cipher, tls_group, extended_master_secret];
     /// A name, password, code or key was wrong, or may not log in, and why; what fail2ban matches.
     LoginFailed = "login-failed", WARN, [session, client, user, reason];
     /// Somebody who has the password guesses at the code; no code of the account is judged for a

@@ -251,3 +251,14 @@ pub fn connect_from(own: IpAddr, to: SocketAddr) -> TcpStream {
     connect(&socket, &to).unwrap();
     TcpStream::from(socket)
 }
+
+/// Begins to connect from an address of the client's choice, and does not wait for the answer.
+pub fn knock_from(own: IpAddr, to: SocketAddr) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+    let family = if own.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(family, SocketType::STREAM, flags, None).unwrap();
+    bind(&socket, &SocketAddr::new(own, 0)).unwrap();
+    assert_eq!(connect(&socket, &to), Err(rustix::io::Errno::INPROGRESS));
+    TcpStream::from(socket)
+}

@@ -23,7 +23,7 @@ use std::{
 
 pub use account::Account;
 pub use certificate::{Authority, KeyPair};
-pub use control_connection::{ControlConnection, Reply, Transport, connect_from};
+pub use control_connection::{ControlConnection, Reply, Transport, connect_from, knock_from};
 pub use i2ftp::{
     I2ftpClient, I2ftpReply, I2ftpServer, KEY_HEX as I2FTP_KEY_HEX, key as i2ftp_key,
     now as i2ftp_now,

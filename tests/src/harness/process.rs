@@ -33,6 +33,12 @@ impl Process {
         (!process.field("State").starts_with(['Z', 'X'])).then_some(process)
     }
 
+    /// How often it has waited by now, as the kernel counts it.
+    pub fn waits(&self) -> u64 {
+        let now = Process::look(self.pid).unwrap_or_else(|| panic!("{} has ended", self.command));
+        now.field("voluntary_ctxt_switches").parse().unwrap()
+    }
+
     /// The children of a process.
     pub fn children_of(parent: i32) -> Vec<Process> {
         let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };

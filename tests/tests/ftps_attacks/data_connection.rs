@@ -17,10 +17,12 @@ pub fn tests() -> Vec<Trial> {
     vec![
         test("ftps_attacks::a_data_connection_without_tls", data_without_tls),
         test("ftps_attacks::a_data_connection_that_never_shakes_hands", data_silent),
-        test("ftps_attacks::a_data_connection_that_resumes_nothing", data_not_resumed),
+        test("ftps_attacks::g7_a_data_connection_that_resumes_nothing", data_not_resumed),
         test("ftps_attacks::the_ticket_of_another_session", foreign_ticket),
         test("ftps_attacks::a_ticket_of_an_earlier_session_of_the_same_account", old_ticket),
         test("ftps_attacks::an_upload_without_close_notify_is_incomplete", truncated_upload),
+        test("ftps_attacks::g8_an_upload_without_close_notify_is_not_reset", upload_not_reset),
+        test("ftps_attacks::g8_an_upload_may_end_by_fin_where_that_is_allowed", fin_allowed),
         test("ftps_attacks::an_upload_with_a_forged_record_is_incomplete", forged_upload),
         test("ftps_attacks::a_refused_handshake_touches_no_file", untouched),
         test("ftps_attacks::a_download_ends_by_close_notify_and_fin", no_reset),
@@ -84,7 +86,8 @@ fn expect_refused(alice: &mut FtpsClient, tls: &TlsClient, command: &str) {
         let mut got = Vec::new();
         data.read_to_end(&mut got).map(|_| got)
     });
-    assert!(refused.is_err(), "{command}: {refused:?}");
+    let alert = refused.expect_err(command).to_string();
+    assert!(alert.contains("HandshakeFailure"), "{command}: {alert}");
     let reply = alice.control.expect(522);
     assert!(reply.text().contains("resume"), "{reply:?}");
 }
@@ -144,6 +147,57 @@ fn cut(mut data: TlsStream) {
     data.flush().unwrap();
     data.sock.shutdown(Shutdown::Write).unwrap();
     rest(&data.sock);
+}
+
+/// The client that sent its FIN sees the server's, and not an error of its socket, before or behind
+/// the reply.
+fn upload_not_reset() {
+    for uploads in ["\"in-place\"", "\"atomic\""] {
+        let scene = Scene::set(Server::new().with_tls().with("uploads", uploads));
+        let account = scene.server.account("alice");
+        account.put("old", b"old contents");
+        for version in TlsVersion::BOTH {
+            for size in [0, 1, 100_000] {
+                let mut alice = scene.alice(version);
+                let mut data = alice.open("STOR old");
+                data.write_all(&patterned(size)).unwrap();
+                data.flush().unwrap();
+                data.sock.shutdown(Shutdown::Write).unwrap();
+                let mut end = Vec::new();
+                (&data.sock).read_to_end(&mut end).unwrap_or_else(|e| panic!("{size}: {e}"));
+                let reply = alice.control.expect(426);
+                assert!(reply.text().contains("close_notify"), "{reply:?}");
+                let error = data.sock.take_error().unwrap();
+                assert!(error.is_none(), "{uploads} {size}: {error:?}");
+            }
+        }
+        if uploads.contains("atomic") {
+            assert_eq!(account.read("old"), b"old contents", "a refused upload keeps the old file");
+        }
+        scene.all_is_well();
+    }
+}
+
+fn fin_allowed() {
+    let scene = Scene::set(Server::new().with_tls().with("tls.require_close_notify", "false"));
+    let account = scene.server.account("alice");
+    for version in TlsVersion::BOTH {
+        for size in [0, 1, 100_000] {
+            let mut alice = scene.alice(version);
+            let mut data = alice.open("STOR up");
+            data.write_all(&patterned(size)).unwrap();
+            cut(data);
+            alice.control.expect(226);
+            assert!(account.read("up") == patterned(size), "{size}");
+        }
+        // Half a record was cut by somebody.
+        let mut alice = scene.alice(version);
+        let mut data = alice.open("STOR half");
+        data.sock.write_all(&[23, 3, 3, 0x10, 0, 1, 2, 3]).unwrap();
+        cut(data);
+        alice.control.expect(426);
+    }
+    scene.all_is_well();
 }
 
 fn truncated_upload() {

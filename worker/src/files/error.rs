@@ -75,6 +75,9 @@ pub enum FileError {
     /// It is in use, or was changed while the kernel looked at it.
     #[error("in use at the moment; try again")]
     Again,
+    /// Another upload writes to it at this moment.
+    #[error("another upload is writing to it; try again when that has ended")]
+    BeingWritten,
     /// The server's own limits: descriptors or memory.
     #[error("the server has no resources left (errno {})", .0.raw_os_error())]
     Resources(Errno),
@@ -114,6 +117,8 @@ pub enum Call {
     MakeSymlink,
     /// ftruncate, pwrite64, splice into a file, fsync.
     Write,
+    /// fcntl with `F_OFD_SETLK`.
+    Lock,
     /// pread64.
     Read,
     /// sendfile.
@@ -124,7 +129,7 @@ pub enum Call {
 
 impl Call {
     /// Every one.
-    pub const ALL: [Call; 14] = [
+    pub const ALL: [Call; 15] = [
         Call::Open,
         Call::Stat,
         Call::ReadDirectory,
@@ -136,6 +141,7 @@ impl Call {
         Call::Change,
         Call::MakeSymlink,
         Call::Write,
+        Call::Lock,
         Call::Read,
         Call::Send,
         Call::Other,
@@ -156,6 +162,7 @@ impl FileError {
             (Call::RemoveDirectory | Call::Delete | Call::Rename, Errno::BUSY) => {
                 FileError::Mounted
             }
+            (Call::Lock, Errno::AGAIN) => FileError::BeingWritten,
             (Call::Rename, Errno::INVAL) => FileError::IntoItself,
             (Call::Write, Errno::INVAL) => FileError::TooLarge,
             (Call::ReadLink, Errno::INVAL) => FileError::NotRegular,
@@ -209,6 +216,7 @@ impl FileError {
         match self {
             FileError::NoSpace
             | FileError::Again
+            | FileError::BeingWritten
             | FileError::Running
             | FileError::Resources(_)
             | FileError::Device(_) => true,
@@ -260,9 +268,11 @@ impl FileError {
             FileError::IntoItself => Reason::BadName,
             FileError::TooManyLinks => Reason::NoSpace,
             FileError::OwnerKeptOut => Reason::Permission,
-            FileError::Mounted | FileError::Root | FileError::Running | FileError::Again => {
-                Reason::InUse
-            }
+            FileError::BeingWritten
+            | FileError::Mounted
+            | FileError::Root
+            | FileError::Running
+            | FileError::Again => Reason::InUse,
             FileError::Resources(_) => Reason::NoResources,
             FileError::Device(_) | FileError::Failed(_) => Reason::FileSystemError,
         }

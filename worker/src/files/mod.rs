@@ -10,12 +10,16 @@ mod error;
 mod metadata;
 mod moving;
 mod root;
+mod temporary;
+mod writer_lock;
 
 pub use directory::{Directory, DirectoryBuffer, Entry};
 pub use error::{Call, FileError, FileResult};
 pub use metadata::{FileKind, Metadata, Space, open_metadata};
 pub use moving::{Moved, Pipe, copy_range, send_file, splice_from, splice_to};
-pub use root::{Replace, Root, set_length, sync};
+pub use root::{Replace, Root, allocated, set_length, sync};
+pub use temporary::{Temporary, remove_leftovers};
+pub use writer_lock::{Writer, lock};
 
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::{
     fs::{
-        AtFlags, Mode, OFlags, RenameFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, fchmod,
-        fstatfs, fsync, ftruncate, futimens, mkdirat, openat2, readlinkat, renameat_with, statx,
-        symlinkat, unlinkat,
+        AtFlags, Mode, OFlags, RenameFlags, ResolveFlags, StatxFlags, Timespec, Timestamps,
+        UTIME_OMIT, fchmod, fstatfs, fsync, ftruncate, futimens, mkdirat, openat2, readlinkat,
+        renameat_with, statx, symlinkat, unlinkat,
     },
     io::Errno,
 };
@@ -77,15 +77,26 @@ impl Root {
         self.open_regular(path, OFlags::WRONLY)
     }
 
-    /// Makes a new file and opens it for writing. The caller has taken the umask off `mode`.
+    /// As [`Root::open_write`], and each write goes to the end of the file, wherever that is then:
+    /// no byte that is there can be replaced.
+    ///
+    /// # Errors
+    /// As [`Root::open_write`].
+    pub fn open_append(&self, path: &VirtualPath) -> FileResult<(OwnedFd, Metadata)> {
+        self.open_regular(path, OFlags::WRONLY | OFlags::APPEND)
+    }
+
+    /// Makes a new file and opens it for writing, as [`Root::open_append`] does if it `appends`. The
+    /// caller has taken the umask off `mode`.
     ///
     /// # Errors
     /// [`FileError::Exists`] when anything is there, a dangling link included.
-    pub fn create(&self, path: &VirtualPath, mode: u32) -> FileResult<OwnedFd> {
+    pub fn create(&self, path: &VirtualPath, mode: u32, appends: bool) -> FileResult<OwnedFd> {
         if path.is_root() {
             return Err(FileError::IsDirectory);
         }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | FILE;
+        let mut flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | FILE;
+        flags.set(OFlags::APPEND, appends);
         self.open(path.relative(), flags, permission_bits(mode))
     }
 
@@ -317,6 +328,17 @@ fn must_be_file(metadata: Metadata) -> FileResult<Metadata> {
     } else {
         Err(FileError::NotRegular)
     }
+}
+
+/// How many bytes of an open file are on the disk; holes are not.
+///
+/// # Errors
+/// What the file system says.
+pub fn allocated(file: impl AsFd) -> FileResult<u64> {
+    const BLOCK: u64 = 512;
+    let statx = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BLOCKS)
+        .map_err(|errno| FileError::of(Call::Stat, errno))?;
+    Ok(statx.stx_blocks.saturating_mul(BLOCK))
 }
 
 /// Makes an open file this long: cuts it, or lets a hole follow.

@@ -50,14 +50,14 @@ fn files_are_opened_made_and_not_truncated() {
     set_length(&file, 3).unwrap();
     sync(&file).unwrap();
     assert_eq!(open_metadata(&file).unwrap().size, 3);
-    scratch.root.create(&path("new"), 0o7640).unwrap();
+    scratch.root.create(&path("new"), 0o7640, false).unwrap();
     let mode = fs::metadata(scratch.inside("new")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7137, 0, "{mode:o}");
-    assert_eq!(scratch.root.create(&path("new"), 0o600).unwrap_err(), FileError::Exists);
+    assert_eq!(scratch.root.create(&path("new"), 0o600, false).unwrap_err(), FileError::Exists);
     assert_eq!(scratch.root.open_read(&path("none")).unwrap_err(), FileError::NotFound);
     assert_eq!(scratch.root.open_read(&path("f/x")).unwrap_err(), FileError::NotDirectory);
     assert_eq!(scratch.root.open_read(&path("/")).unwrap_err(), FileError::IsDirectory);
-    assert_eq!(scratch.root.create(&path("/"), 0o600).unwrap_err(), FileError::IsDirectory);
+    assert_eq!(scratch.root.create(&path("/"), 0o600, false).unwrap_err(), FileError::IsDirectory);
 }
 
 #[test]
@@ -89,8 +89,11 @@ fn no_link_leads_out_of_the_root() {
     }
     assert_eq!(scratch.root.delete(&path("up/secret")).unwrap_err(), FileError::Beneath);
     assert_eq!(scratch.root.make_directory(&path("up/d"), 0o777).unwrap_err(), FileError::Beneath);
-    assert_eq!(scratch.root.create(&path("up/f"), 0o777).unwrap_err(), FileError::Beneath);
-    assert_eq!(scratch.root.create(&path("relative"), 0o777).unwrap_err(), FileError::Exists);
+    assert_eq!(scratch.root.create(&path("up/f"), 0o777, false).unwrap_err(), FileError::Beneath);
+    assert_eq!(
+        scratch.root.create(&path("relative"), 0o777, false).unwrap_err(),
+        FileError::Exists
+    );
     let moved = scratch.root.rename(&path("relative"), &path("up/stolen"), Replace::Allowed);
     assert_eq!(moved.unwrap_err(), FileError::Beneath);
     assert_eq!(scratch.root.enter(&path("up")).unwrap_err(), FileError::Beneath);
@@ -195,7 +198,7 @@ fn bytes_move_between_files_sockets_and_pipes() {
     assert!(pipe.capacity() >= 4096);
     assert_eq!(splice_from(&far, &pipe, 100), Ok(Moved::Bytes(5)));
     assert_eq!(splice_from(&far, &pipe, 100), Ok(Moved::WouldBlock));
-    let to = scratch.root.create(&path("to"), 0o600).unwrap();
+    let to = scratch.root.create(&path("to"), 0o600, false).unwrap();
     let mut written = 1;
     assert_eq!(splice_to(&pipe, &to, &mut written, 5), Ok(Moved::Bytes(5)));
     assert_eq!(fs::read(scratch.inside("to")).unwrap(), b"\x0023456");

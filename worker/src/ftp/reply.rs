@@ -163,7 +163,7 @@ impl Reply {
             FileError::Name => 553,
             FileError::NoSpace => 452,
             FileError::Quota | FileError::TooLarge => 552,
-            FileError::Again | FileError::Running => 450,
+            FileError::Again | FileError::BeingWritten | FileError::Running => 450,
             FileError::Resources(_) | FileError::Device(_) => 451,
         };
         let mut text = name.to_vec();

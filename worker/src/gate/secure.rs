@@ -126,19 +126,18 @@ impl Gate<'_> {
                 return Ok(None);
             }
         };
-        let Established { version, cipher, resumed: _, server_name, client_name } = established;
+        let Established { facts, resumed: _, server_name, client_name } = established;
         Ok(Some(Gate {
             control: ControlConnection::new(Stream::Tls(Box::new(stream)), b""),
             auth_accepted: false,
             step: LoginStep::Nobody,
             host: server_name.map(|name| Bytes::cut(name.into_bytes())),
             client_name,
+            tls_facts: Some(facts),
             protection: Protection::Tls {
                 resumption: Vec::new(),
                 private_data: false,
                 pbsz: false,
-                version,
-                cipher,
             },
             ..self
         }))

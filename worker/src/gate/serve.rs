@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use ipc::{
     bounded::{Bytes, UserName},
     gate::{AuthResult, GateClosed, GateSettings, GateToSupervisor, Protection, SupervisorToGate},
+    tls_facts::TlsFacts,
 };
 use policy::LockedDown;
 
@@ -52,6 +53,8 @@ pub struct Gate<'a> {
     pub(super) auth_accepted: bool,
     /// The name in the certificate the client showed in the handshake.
     pub(super) client_name: Option<Bytes<255>>,
+    /// What the control connection's TLS agreed on, for the log.
+    pub(super) tls_facts: Option<TlsFacts>,
     pub(super) unknown: u32,
     /// What commands are taken from; `None`: no limit.
     pub(super) commands: Option<Bucket>,
@@ -85,6 +88,7 @@ impl<'a> Gate<'a> {
             tls,
             auth_accepted: false,
             client_name: None,
+            tls_facts: None,
             unknown: 0,
             commands,
             held: None,
@@ -430,7 +434,7 @@ impl<'a> Gate<'a> {
     pub(super) fn authenticate(&mut self, user: UserName) -> Result<(), Fatal> {
         let message = GateToSupervisor::Authenticate {
             user,
-            tls: matches!(self.protection, Protection::Tls { .. }),
+            tls: self.tls_facts,
             host: self.host.clone(),
             client_name: self.client_name.clone(),
         };

@@ -12,6 +12,7 @@ use ipc::{
     ChannelError,
     bounded::Bytes,
     gate::{AuthResult, GateClosed, GateSettings, GateToSupervisor, Protection, SupervisorToGate},
+    tls_facts::TlsFacts,
 };
 use policy::LockedDown;
 use rustix::event::{PollFd, PollFlags};
@@ -21,7 +22,7 @@ use crate::{
     control::Stream,
     gate::{SupervisorChannel, secure},
     rate::{deadline, earlier},
-    tls::{ControlTls, Established},
+    tls::ControlTls,
     wait::poll_until,
 };
 
@@ -39,7 +40,7 @@ pub fn serve(
     control: OwnedFd,
 ) -> Result<(), Fatal> {
     let mut stream = Stream::Plain(control);
-    match shake(channel, &mut stream, until(settings))? {
+    match shake(channel, &mut stream, None, until(settings))? {
         Ok(unread) => hand_over(channel, unread, Protection::Plain),
         Err(closed) => close(channel, closed),
     }
@@ -65,17 +66,17 @@ pub fn serve_tls(
         Err(closed) => return close(channel, closed),
     };
     let mut stream = Stream::Tls(Box::new(stream));
-    let unread = match shake(channel, &mut stream, until)? {
+    let facts = Some(established.facts);
+    let unread = match shake(channel, &mut stream, facts, until)? {
         Ok(unread) => unread,
         Err(closed) => {
             stream.say_goodbye();
             return close(channel, closed);
         }
     };
-    let Established { version, cipher, .. } = established;
     // There are no data connections that could resume anything.
     let (resumption, private_data, pbsz) = (Vec::new(), false, false);
-    let protection = Protection::Tls { resumption, private_data, pbsz, version, cipher };
+    let protection = Protection::Tls { resumption, private_data, pbsz };
     hand_over(channel, unread, protection)?;
     drop(tls);
     match stream {
@@ -107,9 +108,10 @@ fn close(channel: &SupervisorChannel, closed: GateClosed) -> Result<(), Fatal> {
 fn shake(
     channel: &SupervisorChannel,
     stream: &mut Stream,
+    tls: Option<TlsFacts>,
     until: Option<Instant>,
 ) -> Result<Result<Vec<u8>, GateClosed>, Fatal> {
-    let mut handshake = Handshake { channel, stream, until, input: Vec::new() };
+    let mut handshake = Handshake { channel, stream, tls, until, input: Vec::new() };
     match handshake.run() {
         Ok(()) => Ok(Ok(handshake.input)),
         Err(Stop::Closed(closed)) => Ok(Err(closed)),
@@ -138,6 +140,7 @@ impl From<std::io::Error> for Stop {
 struct Handshake<'a> {
     channel: &'a SupervisorChannel,
     stream: &'a mut Stream,
+    tls: Option<TlsFacts>,
     until: Option<Instant>,
     input: Vec<u8>,
 }
@@ -152,7 +155,7 @@ impl Handshake<'_> {
         self.deliver(nonce.as_slice())?;
         let proof: [u8; PROOF_BYTES] = self.take()?;
         let proof = Bytes::try_from(proof.to_vec()).unwrap_or_default();
-        match self.ask(&GateToSupervisor::I2ftpProof { proof })? {
+        match self.ask(&GateToSupervisor::I2ftpProof { proof, tls: self.tls })? {
             AuthResult::Granted => Ok(()),
             other => Err(refused(other)),
         }

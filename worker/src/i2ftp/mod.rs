@@ -9,6 +9,7 @@ pub mod connection;
 pub mod gate;
 mod operations;
 mod refusal;
+mod refusal_notices;
 pub mod session;
 pub mod start;
 mod supervisor;

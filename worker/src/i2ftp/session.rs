@@ -29,9 +29,10 @@ use super::{
     connection::{Connection, Ended},
     operations,
     refusal::{Refusal, paths_of},
+    refusal_notices::RefusalNotices,
     start,
     supervisor::Supervisor,
-    transfers::{Closing, Transfers},
+    transfers::{Closing, HashStep, Transfers},
     tree::{Tree, place},
 };
 use crate::{
@@ -83,6 +84,9 @@ struct Session {
     work: Work,
     /// A request was taken from the connection and waits for its turn (commands per second).
     pending: bool,
+    /// The last request that moves data was refused: the next request counts like any other.
+    refused: bool,
+    refusals: RefusalNotices,
     /// The memory of the last reply.
     spare: Vec<u8>,
     heartbeat: Option<Instant>,
@@ -128,6 +132,8 @@ pub fn serve(
                 commands: None,
                 work: Work::Nothing,
                 pending: false,
+                refused: false,
+                refusals: RefusalNotices::default(),
                 spare: Vec::new(),
                 heartbeat: None,
                 last_request: Instant::now(),
@@ -136,6 +142,9 @@ pub fn serve(
             session.adopt(boot.limits);
             let ended = session.run();
             session.transfers.abandon(&mut session.supervisor);
+            if let Some(rest) = session.refusals.rest(Instant::now()) {
+                session.supervisor.notice(&rest);
+            }
             (session.supervisor, ended)
         }
     };
@@ -213,12 +222,13 @@ impl Session {
     }
 
     /// Whether the pending request may be served now. Requests that move data have their own
-    /// limits.
+    /// limits, as long as they move data: behind one that was refused the next one is counted.
     fn may_command(&mut self) -> bool {
-        if matches!(
+        let moves_data = matches!(
             self.connection.message(),
             [b'U', b'P', b'L', b'D', ..] | [b'D', b'O', b'W', b'N', ..]
-        ) {
+        );
+        if moves_data && !self.refused {
             return true;
         }
         if empty_until(&mut self.commands, Instant::now()).is_some() {
@@ -227,6 +237,7 @@ impl Session {
         if let Some(bucket) = &mut self.commands {
             bucket.take(1);
         }
+        self.refused = false;
         true
     }
 
@@ -264,6 +275,7 @@ impl Session {
                 }
             }
             until = earlier(until, self.heartbeat);
+            until = earlier(until, self.refusals.due());
             until = earlier(until, self.connection.last_sign.checked_add(SILENCE));
             until = earlier(until, self.idle_deadline());
         }
@@ -290,8 +302,14 @@ impl Session {
         deadline(self.last_request, self.limits.idle_ctrl_timeout)
     }
 
-    fn check_time(&self, sending: bool) -> Result<(), Ended> {
+    fn check_time(&mut self, sending: bool) -> Result<(), Ended> {
         let now = Instant::now();
+        if self.refusals.due().is_some_and(|due| due <= now)
+            && let Some(rest) = self.refusals.rest(now)
+        {
+            self.supervisor.notice(&rest);
+            self.supervisor.report()?;
+        }
         let since = now.saturating_duration_since(self.connection.last_sign);
         if sending {
             let stalled = deadline(self.connection.last_sign, self.limits.idle_data_timeout);
@@ -400,11 +418,16 @@ impl Session {
         path: &str,
         answer: Result<Vec<u8>, Refusal>,
     ) -> Result<(), Ended> {
+        self.refused = answer.is_err();
         let message = answer.unwrap_or_else(|refusal| {
             let text = refusal.to_string();
             // What has a line of its own already needs no second one.
-            if !matches!(command, "GETF" | "PULF" | "FIOP") {
+            let counted = !matches!(command, "GETF" | "PULF" | "FIOP");
+            if counted && let Some(before) = self.refusals.add(Instant::now()) {
                 self.supervisor.refusal(command, path, refusal.reason());
+                if let Some(before) = before {
+                    self.supervisor.notice(&before);
+                }
             }
             reply::failure(&text)
         });
@@ -448,13 +471,26 @@ impl Session {
         self.obey()?;
         // The client waits for us, not the other way round.
         self.connection.last_sign = Instant::now();
-        match self.transfers.hash_on(id, &mut self.spare) {
-            Ok(None) if Instant::now() < until => Ok(()),
-            Ok(None) => {
+        let now = Instant::now();
+        let allowance = self.download.as_mut().map_or(u64::MAX, |bucket| bucket.allowance(now));
+        match self.transfers.hash_on(id, &mut self.spare, allowance) {
+            Ok(HashStep::Hashed { .. } | HashStep::Pause) if now >= until => {
                 self.work = Work::Nothing;
                 self.answer("CLOZ", "", Err(Refusal::NotReady))
             }
-            Ok(Some(md5)) => {
+            Ok(HashStep::Hashed { unpaid }) => {
+                if let Some(bucket) = &mut self.download {
+                    bucket.take(unpaid);
+                }
+                Ok(())
+            }
+            Ok(HashStep::Pause) => {
+                let next = empty_until(&mut self.download, now);
+                let mut fds = [PollFd::new(&self.supervisor, PollFlags::IN)];
+                poll_until(&mut fds, earlier(next, Some(until)))?;
+                Ok(())
+            }
+            Ok(HashStep::Done(md5)) => {
                 self.work = Work::Nothing;
                 self.close(id, Some(md5))
             }

@@ -25,17 +25,18 @@ use super::{
     supervisor::{Supervisor, bounded},
     tree::{Tree, place},
 };
-use crate::files::{self, FileError, Replace};
+use crate::files::{
+    self, DirectoryBuffer, FileError, Replace, Temporary, Writer, lock, remove_leftovers,
+};
 
 /// Most files a connection has open; the one that rested longest is closed for the next.
 const MAX_OPEN: usize = 8;
-/// After so long, a use asks the supervisor again: it keeps the ticket alive, and tells when
-/// another upload has taken its place.
+/// After so long, a request that takes longer asks the supervisor again: it keeps the ticket alive,
+/// and tells when another upload has taken its place. Every request asks once, at its beginning: a
+/// ticket that any connection has closed is closed on all of them.
 const REDEEM_EVERY: Duration = Duration::from_secs(5);
 /// Bytes hashed between two looks at the connection.
 const HASH_PIECE: usize = 1024 * 1024;
-/// How temporaries of uploads with a hash begin.
-const TEMPORARY: &str = ".bulkhead-";
 
 /// The outer error ends the session, the inner one is the answer to the client.
 pub type Answer<T> = Result<Result<T, Refusal>, Ended>;
@@ -56,6 +57,8 @@ pub struct Open {
     hashed: u64,
     /// Uploads with a hash: `file` is being read to be hashed, and this connection writes no more.
     reading: bool,
+    /// Bytes that may be hashed at no cost: those that were sent here, at the upload's rate.
+    prepaid: u64,
     moved: u64,
     began: Instant,
     redeemed: Instant,
@@ -147,7 +150,11 @@ impl Transfers {
         let target = place(path.as_str().as_bytes())?;
         let may = |right| if self.rights.contains(right) { Ok(()) } else { Err(Refusal::NoRight) };
         match self.tree.root().open_write(&target) {
-            Ok(_) => may(Rights::OVERWRITE)?,
+            Ok((file, _)) => {
+                may(Rights::OVERWRITE)?;
+                // Somebody who writes to it by another protocol is not written over.
+                lock(&file, Writer::one_of_several()?)?;
+            }
             Err(FileError::NotFound) => {
                 may(Rights::WRITE)?;
                 if self.rights.contains(Rights::MKDIR) {
@@ -162,6 +169,10 @@ impl Transfers {
         }
         let Some(md5) = md5 else { return Ok(None) };
         may(Rights::READ.with(Rights::WRITE))?;
+        if self.rights.contains(Rights::LIST) {
+            let mut buffer = DirectoryBuffer::new();
+            remove_leftovers(self.tree.root(), &target.parent(), &mut buffer);
+        }
         let temporary = temporary_beside(path.as_str())?;
         drop(self.tree.create(&place(temporary.as_bytes())?)?);
         Ok(Some(Publish { temporary: bounded(&temporary), md5 }))
@@ -204,7 +215,7 @@ impl Transfers {
         buffer: &mut [u8],
         supervisor: &mut Supervisor,
     ) -> Answer<()> {
-        let index = match self.redeemed(id, supervisor)? {
+        let index = match self.still_redeemed(id, supervisor)? {
             Ok(index) => index,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -291,21 +302,32 @@ impl Transfers {
         let opened = place(publish.temporary.as_slice())
             .and_then(|temporary| Ok(self.tree.root().open_read(&temporary)?));
         Ok(opened.map(|(file, facts)| {
+            open.prepaid = files::allocated(&file).unwrap_or_default();
             (open.file, open.size) = (file, facts.size);
             (open.md5, open.hashed, open.reading) = (Md5::new(), 0, true);
             Closing::Hash
         }))
     }
 
-    /// Hashes the next piece of a file that is being closed; the MD5 when it is complete.
+    /// Hashes the next piece of a file that is being closed. `allowance` is how many bytes the rate
+    /// allows now; what was sent at the upload's rate is not counted again, holes are.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn hash_on(&mut self, id: Id, buffer: &mut Vec<u8>) -> Result<Option<[u8; 16]>, Refusal> {
+    pub fn hash_on(
+        &mut self,
+        id: Id,
+        buffer: &mut Vec<u8>,
+        allowance: u64,
+    ) -> Result<HashStep, Refusal> {
         let open = self.open.iter_mut().find(|open| open.id == id).ok_or(Refusal::UnknownId)?;
         let left = open.size.saturating_sub(open.hashed);
         if left == 0 {
-            return Ok(Some(open.md5.clone().finalize().into()));
+            return Ok(HashStep::Done(open.md5.clone().finalize().into()));
+        }
+        let left = left.min(open.prepaid.saturating_add(allowance));
+        if left == 0 {
+            return Ok(HashStep::Pause);
         }
         let piece = usize::try_from(left).unwrap_or(HASH_PIECE).min(HASH_PIECE);
         if buffer.len() < piece {
@@ -316,11 +338,14 @@ impl Transfers {
             Ok(0) => Err(Refusal::Shrunk),
             Ok(read) => {
                 open.md5.update(place.get(..read).unwrap_or_default());
-                open.hashed = open.hashed.saturating_add(read as u64);
+                let read = read as u64;
+                open.hashed = open.hashed.saturating_add(read);
                 open.used = Instant::now();
-                Ok(None)
+                let unpaid = read.saturating_sub(open.prepaid);
+                open.prepaid = open.prepaid.saturating_sub(read);
+                Ok(HashStep::Hashed { unpaid })
             }
-            Err(Errno::INTR) => Ok(None),
+            Err(Errno::INTR) => Ok(HashStep::Hashed { unpaid: 0 }),
             Err(e) => Err(e.into()),
         }
     }
@@ -367,6 +392,21 @@ impl Transfers {
         published
     }
 
+    /// Opens the file of an upload, locks it against writers of other uploads, and empties it when
+    /// the upload begins.
+    fn open_upload(&self, path: &[u8], fresh: bool) -> Result<OwnedFd, Refusal> {
+        let (file, _) = self.tree.root().open_write(&place(path)?)?;
+        lock(&file, Writer::one_of_several()?)?;
+        // Behind the lock: somebody else may have written to what was empty when it was asked for.
+        if fresh && files::open_metadata(&file)?.size > 0 {
+            if !self.rights.contains(Rights::OVERWRITE) {
+                return Err(Refusal::NoRight);
+            }
+            files::set_length(&file, 0)?;
+        }
+        Ok(file)
+    }
+
     fn open_read(&self, path: &[u8]) -> Result<(OwnedFd, u64), Refusal> {
         let (file, facts) = self.tree.root().open_read(&place(path)?)?;
         Ok((file, facts.size))
@@ -379,15 +419,25 @@ impl Transfers {
         }
     }
 
-    /// The place of an open file, opened now if need be.
+    /// As [`Transfers::redeemed`], in the middle of a request.
+    fn still_redeemed(&mut self, id: Id, supervisor: &mut Supervisor) -> Answer<usize> {
+        let now = Instant::now();
+        let known = self.open.iter().position(|open| open.id == id);
+        match known.and_then(|index| self.open.get_mut(index)) {
+            Some(open) if now.saturating_duration_since(open.redeemed) < REDEEM_EVERY => {
+                open.used = now;
+                Ok(known.ok_or(Refusal::UnknownId))
+            }
+            Some(_) | None => self.redeemed(id, supervisor),
+        }
+    }
+
+    /// The place of an open file, opened now if need be. Asks the supervisor for the ticket.
     fn redeemed(&mut self, id: Id, supervisor: &mut Supervisor) -> Answer<usize> {
         let now = Instant::now();
         let known = self.open.iter().position(|open| open.id == id);
         if let Some(open) = known.and_then(|index| self.open.get_mut(index)) {
             open.used = now;
-            if now.saturating_duration_since(open.redeemed) < REDEEM_EVERY {
-                return Ok(known.ok_or(Refusal::UnknownId));
-            }
         }
         let answer = supervisor.ask(&SessionToSupervisor::RedeemTicket { id })?;
         let TicketAnswer::Redeemed { path, upload, size, publish, fresh } = answer else {
@@ -405,13 +455,15 @@ impl Transfers {
             Some(publish) => publish.temporary.as_slice(),
             None => path.as_slice(),
         };
-        let file = if !upload {
-            self.open_read(stored).map(|(file, _)| file)
-        } else if fresh && self.rights.contains(Rights::OVERWRITE) {
-            place(stored).and_then(|place| self.tree.replace(&place))
+        let file = if upload {
+            self.open_upload(stored, fresh)
         } else {
-            place(stored).and_then(|place| Ok(self.tree.root().open_write(&place)?.0))
+            self.open_read(stored).map(|(file, _)| file)
         };
+        if fresh && upload && file.is_err() {
+            // What is there was not emptied, and no later use would do it: the client begins anew.
+            supervisor.ask(&SessionToSupervisor::CloseTicket { id })?;
+        }
         match file {
             Ok(file) => {
                 let path = String::from_utf8_lossy(path.as_slice()).into_owned();
@@ -451,6 +503,7 @@ impl Transfers {
             md5: Md5::new(),
             hashed: 0,
             reading: false,
+            prepaid: 0,
             moved: 0,
             began: now,
             redeemed: now,
@@ -476,6 +529,20 @@ impl Transfers {
             tls: self.tls,
         }));
     }
+}
+
+/// What one step of hashing came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HashStep {
+    /// A piece is hashed.
+    Hashed {
+        /// Bytes of it that come out of the download's rate.
+        unpaid: u64,
+    },
+    /// The rate allows no byte now.
+    Pause,
+    /// The MD5.
+    Done([u8; 16]),
 }
 
 /// What CLOZ needs.
@@ -505,9 +572,7 @@ fn issue(
 
 /// A name nobody guesses, in the directory of the target.
 fn temporary_beside(path: &str) -> Result<String, Refusal> {
-    let mut random = [0u8; 8];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
-    let name = format!("{TEMPORARY}{:016x}", u64::from_le_bytes(random));
+    let name = Temporary::Ticket.name()?;
     Ok(match path.rsplit_once('/') {
         Some((directory, _)) => format!("{directory}/{name}"),
         None => name,

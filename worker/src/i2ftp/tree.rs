@@ -43,17 +43,7 @@ impl Tree {
     /// # Errors
     /// [`FileError::Exists`], or another.
     pub fn create(&self, path: &VirtualPath) -> Result<OwnedFd, Refusal> {
-        Ok(self.root.create(path, 0o666 & !self.umask)?)
-    }
-
-    /// Opens a regular file to write, and empties it.
-    ///
-    /// # Errors
-    /// [`Refusal`]; the file is untouched then.
-    pub fn replace(&self, path: &VirtualPath) -> Result<OwnedFd, Refusal> {
-        let (file, _) = self.root.open_write(path)?;
-        files::set_length(&file, 0)?;
-        Ok(file)
+        Ok(self.root.create(path, 0o666 & !self.umask, false)?)
     }
 
     /// Makes a directory.

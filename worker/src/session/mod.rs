@@ -85,7 +85,7 @@ fn protect_data(
     tls: Option<DataTls>,
     control: Protection,
 ) -> Option<transfer::Protection> {
-    let Protection::Tls { resumption, private_data, pbsz, version: _, cipher: _ } = control else {
+    let Protection::Tls { resumption, private_data, pbsz } = control else {
         return None;
     };
     let mut tls = tls?;

@@ -172,7 +172,8 @@ impl Session<'_> {
         let mut until = earlier(hold, self.idle_deadline());
         until = earlier(until, self.events.due());
         until = earlier(until, want.as_ref().and_then(|want| want.until));
-        until = earlier(until, self.summing.is_some().then(Instant::now));
+        let now = Instant::now();
+        until = earlier(until, self.summing.as_mut().map(|summing| summing.next(now)));
         let control = self.control.interest();
         let data = want.as_ref().and_then(|want| Some((self.transfer_fd()?, want.flags)));
         let mut fds = Vec::with_capacity(3);

@@ -163,6 +163,9 @@ impl<'a> Session<'a> {
         if let (true, Some(transfer)) = (changed, &mut self.transfer) {
             transfer.limit_rate(&self.limits);
         }
+        if let (true, Some(summing)) = (changed, &mut self.summing) {
+            summing.limit_rate(&self.limits);
+        }
     }
 
     /// Whether a command is still being obeyed, so that those behind it wait.

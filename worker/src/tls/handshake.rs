@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use ipc::bounded::Bytes;
+use ipc::{bounded::Bytes, tls_facts::TlsFacts};
 use rustix::io::Errno;
 use rustls::{
-    HandshakeKind, ProtocolVersion, ServerConfig,
+    HandshakeKind, PeerIncompatible, ProtocolVersion, ServerConfig,
     server::UnbufferedServerConnection,
     unbuffered::{ConnectionState, EncodeError},
 };
@@ -28,6 +28,14 @@ const READ: usize = 8 * 1024;
 /// Type of a handshake record, which is what a client's first byte must be.
 const HANDSHAKE_RECORD: u8 = 22;
 
+/// The beginning of a record with a fatal alert before anything is encrypted (RFC 8446 sections 5.1
+/// and 6): type, version, length, level. The description follows.
+const FATAL_ALERT: [u8; 6] = [21, 3, 3, 0, 2, 2];
+/// `handshake_failure`: the two do not come together.
+const HANDSHAKE_FAILURE: u8 = 40;
+/// `internal_error`: nothing is wrong with what the client said.
+const INTERNAL_ERROR: u8 = 80;
+
 /// What a handshake waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
@@ -42,10 +50,8 @@ pub enum Progress {
 /// What was agreed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Established {
-    /// `TLSv1_3` or `TLSv1_2`.
-    pub version: String,
-    /// The cipher suite.
-    pub cipher: String,
+    /// Version, cipher suite, group, and whether the master secret is bound to the handshake.
+    pub facts: TlsFacts,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
     /// The server name the client asked for.
@@ -66,6 +72,9 @@ pub struct Handshake {
     received: usize,
     resumed_only: bool,
     keeps_ticket: bool,
+    accepts_fin: bool,
+    /// A byte was sent, or was to be sent.
+    has_answered: bool,
 }
 
 impl Handshake {
@@ -76,6 +85,7 @@ impl Handshake {
     ) -> Result<Self, TlsError> {
         // What an earlier handshake left is none of this one.
         drop(notes.take_cause());
+        notes.take_weak_session();
         let connection = UnbufferedServerConnection::new(config).map_err(TlsError::Handshake)?;
         Ok(Handshake {
             connection,
@@ -86,6 +96,8 @@ impl Handshake {
             received: 0,
             resumed_only: false,
             keeps_ticket: false,
+            accepts_fin: false,
+            has_answered: false,
         })
     }
 
@@ -98,6 +110,11 @@ impl Handshake {
     /// The stream will be able to offer its last ticket again.
     pub(super) fn keep_ticket(&mut self) {
         self.keeps_ticket = true;
+    }
+
+    /// The client may end the stream by FIN alone.
+    pub(super) fn accept_fin(&mut self) {
+        self.accepts_fin = true;
     }
 
     pub(super) fn require_resumed(&mut self, resumed_only: bool) {
@@ -117,7 +134,7 @@ impl Handshake {
                 Ok(false) => {}
                 Err(error) => {
                     let error = self.cause(error);
-                    self.send_alert();
+                    self.send_alert(&error);
                     return Err(error);
                 }
             }
@@ -196,24 +213,43 @@ impl Handshake {
         }
         match error {
             rustls::Error::NoApplicationProtocol => TlsError::NotFtp,
+            rustls::Error::PeerIncompatible(
+                PeerIncompatible::SignatureAlgorithmsExtensionRequired
+                | PeerIncompatible::Tls12NotOffered,
+            ) => TlsError::TooOld,
+            rustls::Error::PeerIncompatible(
+                PeerIncompatible::ExtendedMasterSecretExtensionRequired,
+            ) => TlsError::NoExtendedMasterSecret,
             other => TlsError::Handshake(other),
         }
     }
 
     /// Sends the alert rustls has ready after an error, without waiting. rustls is asked only while
     /// it has something to send: it must not see the faulty input twice.
-    fn send_alert(&mut self) {
+    ///
+    /// Of an error of its own certificate or signature in TLS 1.2 rustls says nothing at all (the
+    /// client would see its connection end without a reason). Nothing has been sent then, so nothing
+    /// is encrypted yet, and the alert is written here.
+    fn send_alert(&mut self, error: &TlsError) {
         while self.connection.wants_write() {
             let status = self.connection.process_tls_records(self.buffers.input.filled_mut());
             let Ok(ConnectionState::EncodeTlsData(mut encode)) = status.state else { break };
             let Ok(length) = encode.encode(self.buffers.output.room(READ)) else { break };
             self.buffers.output.produce(length);
         }
+        if !self.has_answered && self.buffers.output.is_empty() {
+            let description = match error {
+                TlsError::Keeper(_) => INTERNAL_ERROR,
+                _ => HANDSHAKE_FAILURE,
+            };
+            self.buffers.output.push(&[&FATAL_ALERT[..], &[description]].concat());
+        }
         // The handshake has failed already; that the alert cannot be sent changes nothing.
         drop(self.flush());
     }
 
     fn flush(&mut self) -> Result<bool, TlsError> {
+        self.has_answered |= !self.buffers.output.is_empty();
         while !self.buffers.output.is_empty() {
             match rustix::io::write(&self.socket, self.buffers.output.filled()) {
                 Ok(sent) => self.buffers.output.consume(sent),
@@ -259,13 +295,16 @@ impl Handshake {
         if self.resumed_only && !resumed {
             return Err(TlsError::NotResumed);
         }
-        let name = |debug: Option<String>| debug.unwrap_or_else(|| "unknown".into());
         let version = connection.protocol_version();
+        let cipher = connection.negotiated_cipher_suite();
+        let group = connection.negotiated_key_exchange_group();
         let established = Established {
-            version: name(version.map(|version| format!("{version:?}"))),
-            cipher: name(
-                connection.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())),
-            ),
+            facts: TlsFacts {
+                version: version.map(u16::from).unwrap_or_default(),
+                cipher: cipher.map(|suite| u16::from(suite.suite())).unwrap_or_default(),
+                group: group.map(|group| u16::from(group.name())).unwrap_or_default(),
+                extended_master_secret: !self.notes.take_weak_session(),
+            },
             resumed,
             server_name: self.notes.take_server_name(),
             client_name: connection
@@ -280,6 +319,9 @@ impl Handshake {
             Stream::new(self.socket, secrets, keys, tls13, self.buffers, self.closed_by_peer)?;
         if self.keeps_ticket {
             stream.keep_ticket();
+        }
+        if self.accepts_fin {
+            stream.accept_fin();
         }
         Ok((stream, established))
     }

@@ -42,6 +42,18 @@ pub enum TlsError {
     /// The client does not offer `ftp` in ALPN: it means to speak to another kind of server.
     #[error("the client's ALPN offer has no `ftp` in it")]
     NotFtp,
+    /// The client offers no version that is served.
+    #[error(
+        "the client speaks TLS 1.1 or older, which is refused; it needs TLS 1.2, or TLS 1.3 where \
+         [tls] minimum_version says so"
+    )]
+    TooOld,
+    /// TLS 1.2 without the extended master secret, where it is demanded.
+    #[error(
+        "the client speaks TLS 1.2 without the extended master secret (RFC 7627), which [tls] \
+         require_extended_master_secret demands"
+    )]
+    NoExtendedMasterSecret,
     /// The client asked for a server name that is not in `[tls] names`.
     #[error("the client asked for a server name that is not in [tls] names")]
     ForeignName,

@@ -24,7 +24,10 @@ use ipc::{
 };
 use rustls::{
     RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
-    crypto::{self, CryptoProvider},
+    crypto::{
+        self, CryptoProvider,
+        aws_lc_rs::kx_group::{SECP256R1, SECP256R1MLKEM768, SECP384R1, X25519, X25519MLKEM768},
+    },
     pki_types::CertificateDer,
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     version::{TLS12, TLS13},
@@ -77,7 +80,7 @@ impl ControlTls {
         let signing = SigningChannel { channel: None, renew };
         let keeper = Arc::new(Keeper::Channel(Mutex::new(signing)));
         let notes = Arc::new(Notes::default());
-        let resumption = Arc::new(Resumption::default());
+        let resumption = Arc::new(Resumption::new(notes.clone()));
         let mut config = base(tls, &keeper, &notes)?;
         config.session_storage = resumption.clone();
         config.send_tls13_tickets = CONTROL_TICKETS;
@@ -113,6 +116,7 @@ pub struct DataTls {
     keeper: Arc<Keeper>,
     notes: Arc<Notes>,
     resumed_only: bool,
+    require_close_notify: bool,
 }
 
 impl DataTls {
@@ -133,13 +137,20 @@ impl DataTls {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.alpn_protocols = DATA_ALPN.map(<[u8]>::to_vec).to_vec();
         let config = Arc::new(config);
-        Ok(DataTls { download: config.clone(), upload: config, keeper, notes, resumed_only })
+        Ok(DataTls {
+            download: config.clone(),
+            upload: config,
+            keeper,
+            notes,
+            resumed_only,
+            require_close_notify: tls.require_close_notify,
+        })
     }
 
     /// Takes the control connection's resumption entries. Until then every data connection is
     /// one that resumes nothing.
     pub fn resume(&mut self, entries: Vec<Entry>) {
-        let store = Arc::new(Resumption::with_control(entries));
+        let store = Arc::new(Resumption::with_control(entries, self.notes.clone()));
         let mut upload = ServerConfig::clone(&self.upload);
         upload.session_storage = store;
         // A client that closes without reading its tickets (curl) resets the connection, and its
@@ -181,6 +192,9 @@ impl DataTls {
         };
         let mut handshake = Handshake::new(config.clone(), self.notes.clone(), socket)?;
         handshake.require_resumed(self.resumed_only);
+        if direction == TransferDirection::FromClient && !self.require_close_notify {
+            handshake.accept_fin();
+        }
         Ok(handshake)
     }
 }
@@ -194,7 +208,7 @@ fn attach(keeper: &Keeper, channel: Channel<Sign, Signed>) {
 /// What both sides have in common.
 fn base(tls: &GateTls, keeper: &Arc<Keeper>, notes: &Arc<Notes>) -> Result<ServerConfig, TlsError> {
     let unusable = |e: &dyn std::fmt::Display| TlsError::Settings(e.to_string());
-    let provider = Arc::new(crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(provider());
     warm_up(&provider, !tls.client_ca.is_empty()).map_err(|e| unusable(&e))?;
     let versions: &[&'static SupportedProtocolVersion] =
         if tls.only_tls13 { &[&TLS13] } else { &[&TLS13, &TLS12] };
@@ -209,9 +223,18 @@ fn base(tls: &GateTls, keeper: &Arc<Keeper>, notes: &Arc<Notes>) -> Result<Serve
     let mut config = builder.with_cert_resolver(Arc::new(certificates));
     // Early data stays off (its default, 0): an FTP command must not be replayable.
     config.max_early_data_size = 0;
-    config.require_ems = true;
+    config.require_ems = tls.require_extended_master_secret;
     config.enable_secret_extraction = true;
     Ok(config)
+}
+
+/// The algorithms: those of rustls, with key exchange groups that are chosen here and not by a
+/// feature of a library.
+fn provider() -> CryptoProvider {
+    CryptoProvider {
+        kx_groups: vec![X25519MLKEM768, SECP256R1MLKEM768, X25519, SECP256R1, SECP384R1],
+        ..crypto::aws_lc_rs::default_provider()
+    }
 }
 
 /// Has aws-lc set up what it sets up at first use: its random generator and the tables of each hash,
@@ -298,4 +321,31 @@ fn client_verifier(
     }
     let verifier = builder.build().map_err(|e| TlsError::Settings(format!("client_ca: {e}")))?;
     Ok(Some(verifier))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_groups_are_the_ones_that_the_log_has_names_for_in_the_order_of_preference() {
+        let groups: Vec<u16> =
+            provider().kx_groups.iter().map(|group| u16::from(group.name())).collect();
+        let named: Vec<u16> = ipc::tls_facts::GROUPS.iter().map(|(code, _)| *code).collect();
+        assert_eq!(groups, named);
+    }
+
+    #[test]
+    fn every_cipher_suite_has_a_name_in_the_log() {
+        for suite in provider().cipher_suites {
+            let facts = ipc::tls_facts::TlsFacts {
+                version: 0x0303,
+                cipher: u16::from(suite.suite()),
+                group: 0,
+                extended_master_secret: true,
+            };
+            let name = facts.cipher().to_string();
+            assert!(name.starts_with("TLS_"), "{:?} is {name}", suite.suite());
+        }
+    }
 }

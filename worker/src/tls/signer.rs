@@ -4,7 +4,7 @@ use std::{
     os::fd::AsFd,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -39,6 +39,8 @@ pub struct Notes {
     cause: AtomicU8,
     /// The server name the client asked for.
     server_name: Mutex<Option<String>>,
+    /// The session's master secret is not bound to its handshake: nothing may resume it.
+    weak_session: AtomicBool,
 }
 
 /// The causes.
@@ -57,6 +59,16 @@ pub enum Cause {
 impl Notes {
     fn note(&self, cause: Cause) {
         self.cause.store(cause as u8, Ordering::Relaxed);
+    }
+
+    /// Notes that the session is one that nothing may resume.
+    pub fn note_weak_session(&self) {
+        self.weak_session.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes that note.
+    pub fn take_weak_session(&self) -> bool {
+        self.weak_session.swap(false, Ordering::Relaxed)
     }
 
     /// Takes the server name of the last handshake.

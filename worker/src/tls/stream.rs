@@ -75,8 +75,10 @@ pub struct Stream {
     input: Buffer,
     output: Buffer,
     plain: Buffer,
-    /// The client has sent close_notify.
+    /// The client has sent close_notify, or FIN where that is enough.
     peer_closed: bool,
+    /// FIN behind a whole record ends the stream as close_notify does.
+    accepts_fin: bool,
     /// We have.
     closed: bool,
     /// An answer to a KeyUpdate is in `output`: further requests are answered by it as well, so
@@ -108,6 +110,7 @@ impl Stream {
             output,
             plain,
             peer_closed,
+            accepts_fin: false,
             closed: false,
             updating: false,
             ticket: None,
@@ -120,6 +123,12 @@ impl Stream {
         if self.tls13 {
             self.ticket = last_ticket(&mut self.seal, self.output.filled());
         }
+    }
+
+    /// From now on a client that ends by FIN without close_notify has ended in order, if its last
+    /// record is whole: nobody can tell then whether somebody else has cut the stream short.
+    pub(super) fn accept_fin(&mut self) {
+        self.accepts_fin = true;
     }
 
     /// Queues the last ticket of the handshake once more. OpenSSL uses a TLS 1.3 ticket once where
@@ -255,9 +264,14 @@ impl Stream {
             // it is read.
             drop(self.flush());
         }
+        let between_records = self.input.is_empty();
         let room = self.input.room(most.max(MAX_RECORD));
         let got = loop {
             match rustix::io::read(&self.socket, &mut *room) {
+                Ok(0) if self.accepts_fin && between_records => {
+                    self.peer_closed = true;
+                    return Ok(Inbound::Closed);
+                }
                 Ok(0) => return Err(TlsError::Truncated),
                 Ok(got) => break got,
                 Err(Errno::AGAIN) => return Ok(Inbound::Nothing),

@@ -5,14 +5,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ipc::{bounded::Bytes, session::Event};
+use ipc::{account::Rights, bounded::Bytes, session::Event};
 use rustix::event::PollFlags;
 
-use super::{DataConnection, Job, Outcome, Stage, Step, Transfer, Want, ended};
-use crate::{Fatal, files::Moved, rate::deadline, session::Session, tls::TlsError};
+use super::{DataConnection, Job, Outcome, Stage, Step, Transfer, UploadRequest, Want, ended};
+use crate::{
+    Fatal,
+    files::{Moved, remove_leftovers},
+    ftp::path::VirtualPath,
+    rate::deadline,
+    session::Session,
+    tls::TlsError,
+};
 
 /// The helper has a time-out of its own for connections; it is given so much more to say so.
 const HELPER_GRACE: Duration = Duration::from_secs(5);
+
+/// How often a session looks for leftovers in the directory of its uploads.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 /// Whether a transfer goes on.
 enum Advance {
@@ -162,7 +172,7 @@ impl Session<'_> {
                     Moved::End | Moved::Bytes(_) => {
                         let outcome = match &mut transfer.job {
                             Job::Upload(upload) => upload
-                                .complete(&self.root, &transfer.path)
+                                .complete(&self.root)
                                 .map_or_else(Outcome::File, |()| Outcome::Complete),
                             Job::Download(_) | Job::Listing(_) => Outcome::Complete,
                         };
@@ -211,14 +221,49 @@ impl Session<'_> {
 
     fn open_target(&mut self, transfer: &mut Transfer) -> Result<(), Outcome> {
         match &mut transfer.job {
-            Job::Upload(upload) => upload.open(&self.root, &transfer.path).map_err(Outcome::File),
+            Job::Upload(upload) => {
+                self.tidy(&upload.request);
+                upload.open(&self.root).map_err(Outcome::Refused)
+            }
             Job::Download(_) | Job::Listing(_) => Ok(()),
         }
+    }
+
+    /// Deletes what atomic uploads have left behind in the directory of this one, if its session was
+    /// killed. Who may not list a directory leaves that to others.
+    fn tidy(&mut self, request: &UploadRequest) {
+        if !request.atomic || !request.rights.contains(Rights::LIST) {
+            return;
+        }
+        let (directory, now) = (request.path.parent(), Instant::now());
+        let lately = |(last, when): &(VirtualPath, Instant)| {
+            *last == directory && now.saturating_duration_since(*when) < TIDY_EVERY
+        };
+        if self.scratch.tidied.as_ref().is_some_and(lately) {
+            return;
+        }
+        remove_leftovers(&self.root, &directory, &mut self.scratch.entries);
+        self.scratch.tidied = Some((directory, now));
     }
 
     fn stall_or_wait(&self, transfer: &Transfer, flags: PollFlags, now: Instant) -> Advance {
         let limit = self.limits.idle_data_timeout;
         wait_or(flags, deadline(transfer.since, limit), now, Outcome::Stalled)
+    }
+
+    /// Closes the data connection of a transfer that did not complete.
+    fn close_data(&mut self, mut connection: DataConnection, outcome: &Outcome) {
+        match outcome {
+            // An alert and FIN have been sent; a reset could overtake them.
+            Outcome::NoHandshake(_) | Outcome::NotResumed => drop(connection),
+            // The client has sent its FIN and waits for ours. A reset would be an error of its
+            // socket, which some clients report before they read the reply (Node's).
+            Outcome::Truncated => {
+                connection.finish();
+                self.part_with(connection);
+            }
+            _ => connection.reset(),
+        }
     }
 
     /// The transfer is over: the data connection is closed, then the client is told.
@@ -240,16 +285,16 @@ impl Session<'_> {
                     self.cancel_connect();
                 }
             }
+            // The client's own end has come, or ours was said: nothing is left to reset.
+            Stage::Closing(connection) if outcome != Outcome::Gone => {
+                tls = connection.is_tls();
+                self.part_with(connection);
+            }
             Stage::Handshaking(connection)
             | Stage::Moving(connection)
             | Stage::Closing(connection) => {
                 tls = connection.is_tls();
-                match &outcome {
-                    Outcome::Complete => self.part_with(connection),
-                    // An alert and FIN have been sent; a reset could overtake them.
-                    Outcome::NoHandshake(_) | Outcome::NotResumed => drop(connection),
-                    _ => connection.reset(),
-                }
+                self.close_data(connection, &outcome);
             }
         }
         if let (Job::Upload(upload), false) = (&mut transfer.job, complete) {

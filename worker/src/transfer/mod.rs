@@ -8,6 +8,7 @@ mod drive;
 mod listing;
 mod outcome;
 mod protection;
+mod target;
 mod upload;
 
 use std::time::Instant;
@@ -22,7 +23,8 @@ pub use listing::{Listing, ListingStyle};
 pub use outcome::Outcome;
 pub(crate) use outcome::ended;
 pub use protection::Protection;
-pub use upload::{Target, Upload};
+pub use target::{UploadForm, UploadRefusal, UploadRequest};
+pub use upload::Upload;
 
 use crate::{
     files::{DirectoryBuffer, Pipe},
@@ -166,4 +168,6 @@ pub struct Scratch {
     pub(crate) out: Vec<u8>,
     /// Entries of a directory.
     pub(crate) entries: DirectoryBuffer,
+    /// The directory whose leftovers were last looked for, and when.
+    pub(crate) tidied: Option<(VirtualPath, Instant)>,
 }

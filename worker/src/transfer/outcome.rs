@@ -2,6 +2,7 @@
 
 use ipc::reason::Reason;
 
+use super::UploadRefusal;
 use crate::{files::FileError, ftp::reply::Reply, session::NoConnection, tls::TlsError};
 
 /// Why a transfer ended.
@@ -21,6 +22,8 @@ pub enum Outcome {
     Gone,
     /// No byte moved for too long.
     Stalled,
+    /// The upload is not allowed, or not possible, any more.
+    Refused(UploadRefusal),
     /// The file system failed.
     File(FileError),
     /// The file became shorter while it was sent.
@@ -53,6 +56,7 @@ impl Outcome {
             | Outcome::NotConnected
             | Outcome::Gone
             | Outcome::Stalled
+            | Outcome::Refused(_)
             | Outcome::File(_)
             | Outcome::Shrunk
             | Outcome::TooManyEntries
@@ -72,6 +76,7 @@ impl Outcome {
             Outcome::NotConnected => Reason::NotConnected,
             Outcome::Gone => Reason::ClientClosed,
             Outcome::Stalled => Reason::Stalled,
+            Outcome::Refused(refusal) => refusal.reason(),
             Outcome::File(error) => error.reason(),
             Outcome::Shrunk => Reason::FileChanged,
             Outcome::TooManyEntries => Reason::TooManyEntries,
@@ -93,6 +98,7 @@ pub(crate) fn ended(outcome: &Outcome, name: &[u8]) -> Reply {
         Outcome::NotConnected => Reply::CLIENT_DID_NOT_CONNECT,
         Outcome::Gone => Reply::CLIENT_CLOSED_DATA,
         Outcome::Stalled => Reply::DATA_STALLED,
+        Outcome::Refused(refusal) => refusal.reply(name),
         Outcome::File(error) => Reply::file_error(*error, name),
         Outcome::Shrunk => Reply::FILE_CHANGED,
         Outcome::TooManyEntries => Reply::TOO_MANY_ENTRIES,

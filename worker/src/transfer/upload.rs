@@ -4,13 +4,15 @@ use std::{os::fd::OwnedFd, time::Instant};
 
 use rustix::event::PollFlags;
 
-use super::{DataConnection, Job, Outcome, Scratch, Step, Transfer};
+use super::{
+    DataConnection, Job, Outcome, Scratch, Step, Transfer,
+    target::{Beginning, Target, UploadRefusal, UploadRequest},
+};
 use crate::{
     files::{
-        Call, FileError, FileResult, Moved, Pipe, Replace, Root, set_length, splice_from,
-        splice_to, sync,
+        Call, FileError, FileResult, Moved, Pipe, Root, copy_range, splice_from, splice_to, sync,
     },
-    ftp::{ascii::FromWire, path::VirtualPath},
+    ftp::ascii::FromWire,
 };
 
 /// Bytes the pipe holds, if the system allows.
@@ -20,45 +22,18 @@ const TURN: u64 = 32 << 20;
 /// Bytes that are read at a time where the kernel cannot move them itself.
 const BUFFER: usize = 256 * 1024;
 
-/// Where an upload goes. Nothing is touched before the data connection is up.
-#[derive(Debug)]
-pub enum Target {
-    /// A file that is there, opened for writing; everything in it is replaced.
-    Replace {
-        /// The file.
-        file: OwnedFd,
-        /// Its size.
-        size: u64,
-    },
-    /// A file that is there, opened for writing; bytes are written from the offset on.
-    Keep(OwnedFd),
-    /// A file that is made.
-    Create,
-    /// A hidden file that is made beside its target, and takes its place when it is complete.
-    Beside {
-        /// Where the hidden file is.
-        hidden: VirtualPath,
-        /// Whether something may be there to be replaced.
-        replace: Replace,
-    },
-}
-
 /// A file on its way from the client.
 #[derive(Debug)]
 pub struct Upload {
-    /// Where it goes.
-    pub target: Target,
-    /// The next byte.
-    pub offset: u64,
-    /// Mode of a file that is made, without the umask's bits.
-    pub mode: u32,
+    /// What was asked for; it is judged again when the data connection is up.
+    pub request: UploadRequest,
     /// TYPE A: unmakes line ends.
     pub text: Option<FromWire>,
     /// Largest file, in bytes; 0: no limit.
     pub limit: u64,
     /// Whether the file is synced to disk before the transfer is complete.
     pub sync: bool,
-    file: Option<OwnedFd>,
+    target: Option<Target>,
     /// Bytes that are in the pipe.
     piped: usize,
     pub(super) unused: usize,
@@ -66,57 +41,48 @@ pub struct Upload {
 
 impl Upload {
     /// An upload that has touched nothing yet.
-    pub fn new(target: Target, offset: u64, mode: u32) -> Upload {
-        Upload {
-            target,
-            offset,
-            mode,
-            text: None,
-            limit: 0,
-            sync: false,
-            file: None,
-            piped: 0,
-            unused: 0,
-        }
+    pub fn new(request: UploadRequest) -> Upload {
+        Upload { request, text: None, limit: 0, sync: false, target: None, piped: 0, unused: 0 }
     }
 
     /// The data connection is up: now the file is made or emptied.
-    pub(super) fn open(&mut self, root: &Root, path: &VirtualPath) -> FileResult<()> {
-        self.file = Some(match std::mem::replace(&mut self.target, Target::Create) {
-            Target::Replace { file, size } => {
-                if size > 0 {
-                    set_length(&file, 0)?;
-                }
-                file
-            }
-            Target::Keep(file) => file,
-            Target::Create => root.create(path, self.mode)?,
-            Target::Beside { hidden, replace } => {
-                let file = root.create(&hidden, self.mode)?;
-                self.target = Target::Beside { hidden, replace };
-                file
-            }
-        });
+    pub(super) fn open(&mut self, root: &Root) -> Result<(), UploadRefusal> {
+        self.target = Some(self.request.open(root)?);
         Ok(())
     }
 
     /// Every byte has come: the file is synced and takes its place, as the settings say.
-    pub(super) fn complete(&mut self, root: &Root, path: &VirtualPath) -> FileResult<()> {
-        if let (true, Some(file)) = (self.sync, &self.file) {
-            sync(file)?;
+    pub(super) fn complete(&mut self, root: &Root) -> FileResult<()> {
+        let Some(target) = &self.target else { return Ok(()) };
+        if self.sync {
+            sync(&target.file)?;
         }
-        match &self.target {
-            Target::Beside { hidden, replace } => root.rename(hidden, path, *replace),
-            Target::Replace { .. } | Target::Keep(_) | Target::Create => Ok(()),
+        match &target.hidden {
+            Some(hidden) => root.rename(&hidden.path, &self.request.path, hidden.replace),
+            None => Ok(()),
         }
     }
 
     /// The transfer failed: a hidden file goes, what was written in place stays for a resume.
     pub(super) fn abandon(&mut self, root: &Root) {
-        if let (Target::Beside { hidden, .. }, Some(_)) = (&self.target, &self.file) {
-            // If it cannot be deleted, it stays hidden; the target is untouched either way.
-            root.delete(hidden).ok();
+        if let Some(Target { hidden: Some(hidden), .. }) = &self.target {
+            // If it cannot be deleted, it stays hidden until the next upload to this directory; the
+            // target is untouched either way.
+            root.delete(&hidden.path).ok();
         }
+    }
+
+    /// Whether the kernel may move the bytes from socket to file by itself. It does not where each
+    /// write goes to the end of the file: splice(2) refuses such files.
+    fn may_splice(&self) -> bool {
+        self.text.is_none() && !self.target.as_ref().is_some_and(|target| target.appends)
+    }
+
+    /// The beginning of the file that is there, which is still to be copied.
+    fn beginning(&mut self) -> Option<(&mut Beginning, &OwnedFd, &mut u64)> {
+        let target = self.target.as_mut()?;
+        let beginning = target.hidden.as_mut()?.beginning.as_mut()?;
+        (beginning.at < beginning.end).then_some((beginning, &target.file, &mut target.offset))
     }
 }
 
@@ -126,12 +92,47 @@ impl Transfer {
         connection: &mut DataConnection,
         scratch: &mut Scratch,
     ) -> Step {
+        let Job::Upload(upload) = &mut self.job else { return Step::Done };
+        if upload.beginning().is_some() {
+            return self.copy_beginning();
+        }
         let Job::Upload(upload) = &self.job else { return Step::Done };
         match connection.as_plain() {
-            Some(_) if upload.text.is_none() => self.receive_spliced(connection, scratch),
+            Some(_) if upload.may_splice() => self.receive_spliced(connection, scratch),
             None if upload.text.is_none() => self.receive_sealed(connection),
             Some(_) | None => self.receive_buffered(connection, scratch),
         }
+    }
+
+    /// Copies on what comes before the client's bytes, at the upload's rate.
+    fn copy_beginning(&mut self) -> Step {
+        let mut turn = TURN;
+        while turn > 0 {
+            let now = Instant::now();
+            let allowed = self.bucket.as_mut().map_or(u64::MAX, |bucket| bucket.allowance(now));
+            if allowed == 0 {
+                return Step::Pause;
+            }
+            let Job::Upload(upload) = &mut self.job else { return Step::Done };
+            let Some((beginning, file, offset)) = upload.beginning() else { return Step::Again };
+            let left = beginning.end.saturating_sub(beginning.at).min(allowed);
+            let count = usize::try_from(left).unwrap_or(usize::MAX);
+            match copy_range(&beginning.file, &mut beginning.at, file, offset, count) {
+                Ok(Moved::Bytes(bytes)) => {
+                    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+                    if let Some(bucket) = &mut self.bucket {
+                        bucket.take(bytes);
+                    }
+                    self.since = now;
+                    turn = turn.saturating_sub(bytes);
+                }
+                Ok(Moved::End | Moved::WouldBlock | Moved::Gone) => {
+                    return Step::Over(Outcome::Shrunk);
+                }
+                Err(error) => return Step::Over(Outcome::File(error)),
+            }
+        }
+        Step::Again
     }
 
     fn receive_spliced(&mut self, connection: &DataConnection, scratch: &mut Scratch) -> Step {
@@ -161,7 +162,7 @@ impl Transfer {
                 return Step::Pause;
             }
             let Job::Upload(upload) = &mut self.job else { return Step::Done };
-            let Some(file) = &upload.file else { return Step::Done };
+            let Some(target) = &mut upload.target else { return Step::Done };
             let count = usize::try_from(allowed).unwrap_or(usize::MAX).min(pipe.capacity());
             let got = match splice_from(socket, pipe, count) {
                 Ok(Moved::Bytes(got)) => got,
@@ -171,11 +172,11 @@ impl Transfer {
                 Err(error) => return Step::Over(Outcome::File(error)),
             };
             upload.piped = got;
-            if beyond(upload.limit, upload.offset, got) {
+            if beyond(upload.limit, target.offset, got) {
                 return Step::Over(Outcome::TooLarge);
             }
             while upload.piped > 0 {
-                match splice_to(pipe, file, &mut upload.offset, upload.piped) {
+                match splice_to(pipe, &target.file, &mut target.offset, upload.piped) {
                     Ok(Moved::Bytes(bytes)) => upload.piped = upload.piped.saturating_sub(bytes),
                     Ok(Moved::End | Moved::Gone) => {
                         let error = FileError::Failed(rustix::io::Errno::IO);
@@ -268,16 +269,21 @@ impl Transfer {
 impl Upload {
     /// Writes bytes where the last ones ended.
     fn store(&mut self, mut bytes: &[u8]) -> Result<(), Outcome> {
-        if beyond(self.limit, self.offset, bytes.len()) {
+        let Some(target) = &mut self.target else { return Ok(()) };
+        if beyond(self.limit, target.offset, bytes.len()) {
             return Err(Outcome::TooLarge);
         }
-        let Some(file) = &self.file else { return Ok(()) };
         while !bytes.is_empty() {
-            match rustix::io::pwrite(file, bytes, self.offset) {
+            let written = if target.appends {
+                rustix::io::write(&target.file, bytes)
+            } else {
+                rustix::io::pwrite(&target.file, bytes, target.offset)
+            };
+            match written {
                 Ok(written) => {
                     bytes = bytes.get(written..).unwrap_or_default();
                     let written = u64::try_from(written).unwrap_or(u64::MAX);
-                    self.offset = self.offset.saturating_add(written);
+                    target.offset = target.offset.saturating_add(written);
                 }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(Outcome::File(FileError::of(Call::Write, errno))),

@@ -3,6 +3,8 @@
 
 use std::{os::fd::OwnedFd, time::Instant};
 
+use ipc::account::Limits;
+
 use super::ok_or_reply;
 use crate::{
     files::{Call, FileError},
@@ -11,6 +13,7 @@ use crate::{
         digest::{Algorithm, Sum},
         reply::Reply,
     },
+    rate::Bucket,
     session::Session,
 };
 
@@ -81,9 +84,19 @@ impl Session<'_> {
         if end > size {
             return Some(Reply::RANGE_BEYOND_END);
         }
-        let sum = Sum::new(algorithm);
-        self.summing =
-            Some(Summing { file, sum, algorithm, start, offset: start, end, name, form });
+        let mut summing = Summing {
+            file,
+            sum: Sum::new(algorithm),
+            algorithm,
+            start,
+            offset: start,
+            end,
+            name,
+            form,
+            bucket: None,
+        };
+        summing.limit_rate(&self.limits);
+        self.summing = Some(summing);
         None
     }
 
@@ -128,9 +141,22 @@ pub(crate) struct Summing {
     end: u64,
     name: Vec<u8>,
     form: Form,
+    /// Bytes that are read count as downloaded: they cost the same.
+    bucket: Option<Bucket>,
 }
 
 impl Summing {
+    /// From now on bytes are read as fast as these limits allow a download.
+    pub(crate) fn limit_rate(&mut self, limits: &Limits) {
+        self.bucket = Bucket::new(limits.download_rate, Instant::now());
+    }
+
+    /// When it is worth going on.
+    pub(crate) fn next(&mut self, now: Instant) -> Instant {
+        let Some(bucket) = &mut self.bucket else { return now };
+        if bucket.allowance(now) == 0 { bucket.next(now) } else { now }
+    }
+
     /// Reads on; the reply when the sum is made or cannot be.
     fn step(&mut self, buffer: &mut Vec<u8>) -> Option<Reply> {
         buffer.resize(BUFFER, 0);
@@ -145,12 +171,24 @@ impl Summing {
                     Form::SumAlone => Reply::sum(&sum),
                 });
             }
+            let allowed = match &mut self.bucket {
+                Some(bucket) => bucket.allowance(Instant::now()),
+                None => u64::MAX,
+            };
+            let left = left.min(usize::try_from(allowed).unwrap_or(usize::MAX));
+            if left == 0 {
+                return None;
+            }
             let piece = buffer.get_mut(..left.min(BUFFER)).unwrap_or_default();
             match rustix::io::pread(&self.file, &mut *piece, self.offset) {
                 Ok(0) => return Some(Reply::FILE_CHANGED),
                 Ok(read) => {
                     self.sum.update(piece.get(..read).unwrap_or_default());
-                    self.offset = self.offset.saturating_add(u64::try_from(read).unwrap_or(0));
+                    let read = u64::try_from(read).unwrap_or(u64::MAX);
+                    self.offset = self.offset.saturating_add(read);
+                    if let Some(bucket) = &mut self.bucket {
+                        bucket.take(read);
+                    }
                 }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => {

@@ -118,6 +118,9 @@ fn tls_facts(tls: &Tls) -> TlsFacts {
         },
         minimum_version: if tls.only_tls13 { "1.3" } else { "1.2" },
         require_session_reuse: tls.require_session_reuse,
+        require_close_notify: tls.require_close_notify,
+        require_extended_master_secret: tls.require_extended_master_secret,
+        key_exchange_groups: ipc::tls_facts::GROUPS.iter().map(|(_, name)| *name).collect(),
         client_certificates: match (&tls.client_ca, tls.require_client_certificate) {
             (None, _) => "not asked for",
             (Some(_), false) => "accepted",

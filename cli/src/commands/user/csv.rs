@@ -12,7 +12,7 @@ use accounts::{
 };
 
 /// The names of columns, in the order of the documentation.
-pub const COLUMNS: [&str; 20] = [
+pub const COLUMNS: [&str; 21] = [
     "name",
     "password",
     "password_hash",
@@ -29,6 +29,7 @@ pub const COLUMNS: [&str; 20] = [
     "networks",
     "expires",
     "tls",
+    "require_session_reuse",
     "second_factor",
     "administrator",
     "disabled",
@@ -117,6 +118,7 @@ fn row(line: usize, cells: &BTreeMap<&str, String>, root: Option<&str>) -> Resul
         networks: list("networks", text("networks"))?,
         expires: number("expires", text("expires"))?,
         tls: number("tls", text("tls"))?,
+        require_session_reuse: number("require_session_reuse", text("require_session_reuse"))?,
         second_factor: flag("second_factor", text("second_factor"))?,
         administrator: flag("administrator", text("administrator"))?,
         disabled: flag("disabled", text("disabled"))?,

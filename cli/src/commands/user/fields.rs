@@ -46,6 +46,9 @@ pub struct Fields {
     /// TLS demanded of it: none, control or control+data.
     #[arg(long, value_name = "DEMAND")]
     pub tls: Option<TlsWord>,
+    /// Whether its data connections must resume the TLS session of their control connection.
+    #[arg(long, value_name = "true|false")]
+    pub require_session_reuse: Option<bool>,
     /// Answer SITE WHO.
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub administrator: Option<bool>,
@@ -64,7 +67,17 @@ impl Fields {
                 }
             )* };
         }
-        optional!(start, uid, gid, upload_rate, download_rate, max_sessions, expires, tls);
+        optional!(
+            start,
+            uid,
+            gid,
+            upload_rate,
+            download_rate,
+            max_sessions,
+            expires,
+            tls,
+            require_session_reuse
+        );
         macro_rules! flags {
             ($($field:ident),*) => { $(
                 note(self.$field.is_some());

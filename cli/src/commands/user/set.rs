@@ -46,6 +46,8 @@ enum Field {
     Expires,
     /// The server's demand of TLS.
     Tls,
+    /// The server's demand that TLS sessions are resumed.
+    RequireSessionReuse,
 }
 
 impl Field {
@@ -60,6 +62,7 @@ impl Field {
             Field::Networks => record.networks.clear(),
             Field::Expires => record.expires = None,
             Field::Tls => record.tls = None,
+            Field::RequireSessionReuse => record.require_session_reuse = None,
         }
     }
 }

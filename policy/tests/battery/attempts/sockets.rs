@@ -104,6 +104,17 @@ attempts! {
         let (level, option) = (SOL_SOCKET as u64, SO_ATTACH_FILTER as u64);
         call(SYS_setsockopt, &[w.control, level, option, pointer(&program), 16])
     },
+    "detach the filter of the listener" => |w| set(w.listener, SOL_SOCKET, SO_DETACH_FILTER, 0),
+    "replace the filter of the listener" => |w| {
+        let step = [0x0000_0006_u64 | 0xffff << 32];
+        let program = [1_u64, pointer(&step)];
+        let (level, option) = (SOL_SOCKET as u64, SO_ATTACH_FILTER as u64);
+        call(SYS_setsockopt, &[w.listener, level, option, pointer(&program), 16])
+    },
+    "detach the program of the listener's port" => |w| {
+        set(w.listener, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0)
+    },
+    "unlock the filter of the listener" => |w| set(w.listener, SOL_SOCKET, SO_LOCK_FILTER, 0),
     "bind a socket to a device" => |w| set(w.control, SOL_SOCKET, SO_BINDTODEVICE, 0),
     "mark packets" => |w| set(w.control, SOL_SOCKET, SO_MARK, 1),
     "send with a higher priority" => |w| set(w.control, SOL_SOCKET, SO_PRIORITY, 6),

@@ -104,8 +104,7 @@ impl Reply {
     pub const NOT_THE_ADMINISTRATOR: Reply = Reply::refused(550, "Only an administrator is told.", Reason::NoRight);
     pub const APPEND_AFTER_REST: Reply = Reply::refused(550, "REST and APPE do not go together.", Reason::BadOffset);
     pub const STOU_AFTER_REST: Reply = Reply::refused(550, "REST and STOU do not go together.", Reason::BadOffset);
-    pub const ATOMIC_NO_REST: Reply = Reply::refused(550, "Uploads are atomic here and cannot be resumed: send the whole file.", Reason::BadOffset);
-    pub const ATOMIC_NO_APPEND: Reply = Reply::refused(550, "Uploads are atomic here and cannot be appended to.", Reason::NotSupported);
+    pub const ATOMIC_GOES_ON: Reply = Reply::refused(550, "Uploads are atomic here: to go on with a file, your account must be allowed to read and to replace it.", Reason::NoRight);
     pub const BEYOND_END: Reply = Reply::refused(554, "The offset is beyond the end of the file.", Reason::BadOffset);
     pub const MLSD_OF_A_FILE: Reply = Reply::refused(501, "MLSD lists a directory, and this is none: use MLST.", Reason::NotDirectory);
     pub const RANGE_BEYOND_END: Reply = Reply::refused(551, "The range is beyond the end of the file.", Reason::BadOffset);

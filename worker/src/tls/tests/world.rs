@@ -51,6 +51,7 @@ impl World {
             }],
             demand: TlsDemand::None,
             only_tls13: false,
+            require_extended_master_secret: false,
             names: Vec::new(),
             client_ca: Vec::new(),
             client_certificate_required: false,
