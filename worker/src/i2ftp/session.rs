@@ -148,6 +148,11 @@ pub fn serve(
             (session.supervisor, ended)
         }
     };
+    close(supervisor, ended)
+}
+
+/// Tells the supervisor why a session has ended.
+fn close(mut supervisor: Supervisor, ended: Ended) -> Result<(), Ended> {
     let closed = match &ended {
         Ended::Closed => SessionClosed::ClientClosed,
         Ended::Silent | Ended::Idle | Ended::Late => SessionClosed::Idle,
