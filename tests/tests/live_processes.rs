@@ -143,8 +143,9 @@ fn held(server: &Server, role: Role, process: &Process) {
         Role::Keeper => &[&["socket"; 2], &["socket"; 3]],
         // epoll; its own channel, the session's, and the listener it keeps for that.
         Role::Helper => &[&["anon_inode:[eventpoll]", "socket", "socket", "socket"]],
-        // Its own channel; then its client and the keeper's channel.
-        Role::Gate => &[&["socket"], &["socket"; 3]],
+        // Its own channel, with TLS twice: for the loop and for asking for another keeper in the middle
+        // of a handshake; then its client and the keeper's channel.
+        Role::Gate => &[&["socket"], &["socket"; 2], &["socket"; 4]],
         // Its own channel, the client, the session's side, and the keeper's channel of the gate.
         Role::Relay => &[&["socket"; 3], &["socket"; 4]],
         // Its own channel, the relay, the helper's channel, a listener and the data connection; the
