@@ -57,7 +57,7 @@ pub(super) fn read(file: &Path, text: &str, errors: &mut Vec<ConfigError>) -> (V
     (reader.values, false)
 }
 
-/// The text with this line empty, so that all others keep their numbers. What stands below a heading that
+/// The text with this line blank, so that all others keep their numbers and their bytes' places. What stands below a heading that
 /// cannot be read belongs to no table that is known, and goes with it.
 fn without(text: &str, number: usize) -> Option<String> {
     let lines: Vec<&str> = text.split('\n').collect();
@@ -73,7 +73,7 @@ fn without(text: &str, number: usize) -> Option<String> {
     };
     let kept = lines.iter().enumerate().map(|(index, line)| {
         let gone = index >= first && index < end;
-        if gone { "" } else { *line }
+        if gone { " ".repeat(line.len()) } else { (*line).to_owned() }
     });
     Some(kept.collect::<Vec<_>>().join("\n"))
 }

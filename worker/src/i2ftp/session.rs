@@ -115,7 +115,7 @@ pub fn serve(
     let wire = Wire { version, psk: Psk::new(settings.key.expose()) };
     let mut connection = Connection::new(client.control, wire, 0, client.unread.as_slice());
     let begun = start::begin(&mut connection, &mut supervisor, version, client.offer);
-    let (mut supervisor, ended) = match begun {
+    let (supervisor, ended) = match begun {
         Err(ended) => (supervisor, ended),
         Ok(()) => {
             let tree = Tree::new(root, boot.umask);

@@ -459,11 +459,11 @@ mod tests {
         let files = [
             ("lib.rs", "mod a; #[path = \"elsewhere.rs\"] mod b;"),
             ("a.rs", "mod inline { pub mod deep; use super::super::b::B; } pub struct A;"),
-            ("a/inline/deep.rs", "use crate::a::A;"),
+            ("a/inline/deep.rs", "use crate::{a::A, b::B};"),
             ("elsewhere.rs", "use crate::a::A; pub struct B;"),
         ];
         let (circles, arrows) = found(&files);
         assert_eq!(circles, [["a.rs", "elsewhere.rs"]]);
-        assert!(arrows.contains(&"a/inline/deep.rs -> a.rs".to_owned()), "{arrows:?}");
+        assert!(arrows.contains(&"a/inline/deep.rs -> elsewhere.rs".to_owned()), "{arrows:?}");
     }
 }

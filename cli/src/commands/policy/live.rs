@@ -509,7 +509,11 @@ mod tests {
             ..row()
         };
         let limits = evidence().limits.replace("64 64", "32 32");
-        let mut narrowed = Evidence { limits, root: Some("/".into()), ..evidence() };
+        let limits = limits.replace("134217728 134217728", "67108864 67108864");
+        // It keeps the profile of the gate that it was.
+        let label = "bulkhead//&bulkhead//gate//&bulkhead//worker (enforce)";
+        let mut narrowed =
+            Evidence { limits, root: Some("/".into()), apparmor: Some(label.into()), ..evidence() };
         narrowed.status.insert("Umask".into(), "0077".into());
         narrowed.status.insert("Seccomp_filters".into(), "4".into());
         assert_eq!(layers(&relay, &narrowed), [""; 0]);
