@@ -15,8 +15,8 @@ use super::{
 };
 
 /// Reads what the account file, which was opened before, says of `name`: its record and second factor,
-/// and somebody's password hash for a name that is unknown. With an index only these are read; without
-/// one it is the whole file, and the next who asks has an index.
+/// and somebody's password hash for a name that is unknown. With an index and a last good file only
+/// these are read; without one of them it is the whole file, and the next who asks has both.
 ///
 /// # Errors
 /// As [`load`].
@@ -28,7 +28,9 @@ pub fn load_one(
 ) -> Result<(Store, Option<String>), StoreError> {
     if let Some(metadata) = opened.as_ref().ok().and_then(|file| file.metadata().ok()) {
         Store::judge(users_file, &metadata)?;
-        let index = Index::open(state_directory, FileState::of(&metadata));
+        let has_copy = File::open(copy_in(state_directory)).is_ok();
+        let index =
+            has_copy.then(|| Index::open(state_directory, FileState::of(&metadata))).flatten();
         if let Some(Ok(store)) = index.map(|mut index| index.look_up_or_any(name)) {
             return Ok((store, None));
         }

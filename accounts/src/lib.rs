@@ -165,7 +165,7 @@ pub fn owner_of(root: &Path, remedy: &'static str) -> Result<Identity, AccountEr
     let found = if rustix::process::geteuid().is_root() {
         root_path::look(root, Links::None).map_err(|e| unreachable(root, &e))?
     } else {
-        settle(root)?
+        as_it_stands(root.to_owned())?
     };
     if found.exposed.is_empty() { identity_of(&found) } else { Err(exposed(root, &found, remedy)) }
 }
@@ -230,10 +230,15 @@ pub fn settle(root: &Path) -> Result<RootPath, AccountError> {
         let root = std::path::absolute(root).map_err(|e| unreachable(root, &e))?;
         return root_path::look(&root, Links::OfRoot).map_err(|e| unreachable(&root, &e));
     }
-    let path = std::fs::canonicalize(root).map_err(|e| unreachable(root, &e))?;
-    let metadata = std::fs::metadata(&path).map_err(|e| unreachable(root, &e))?;
+    as_it_stands(std::fs::canonicalize(root).map_err(|e| unreachable(root, &e))?)
+}
+
+/// A directory and its owner, by a path that nobody walks: for processes that are not root, whose
+/// accounts all have the identity of the server. An authenticator may read no link (readlink(2)).
+fn as_it_stands(path: PathBuf) -> Result<RootPath, AccountError> {
+    let metadata = std::fs::metadata(&path).map_err(|e| unreachable(&path, &e))?;
     if !metadata.is_dir() {
-        return Err(unreachable(root, &"it is no directory"));
+        return Err(unreachable(&path, &"it is no directory"));
     }
     Ok(RootPath { path, owner: metadata.uid(), group: metadata.gid(), exposed: Vec::new() })
 }

@@ -122,15 +122,15 @@ pub fn reopen() {
     let Some(log) = FILE.get() else { return };
     let file = log.path.display();
     match open(&log.path) {
-        Ok(new) => match log.file.try_lock() {
-            Ok(mut old) => {
-                *old = new;
-                drop(old);
-                log_event!(LogReopened, %file);
+        Ok(new) => {
+            // By the writer, behind the lines that wait: they belong into the old file, and nobody
+            // waits for a disk here.
+            let change = move || *log.file.lock().unwrap_or_else(PoisonError::into_inner) = new;
+            if let Some(queue) = QUEUE.get() {
+                queue.between_lines(change);
             }
-            // The writer has it, and may have it for long: nobody waits for a disk here.
-            Err(_) => log_event!(LogNotReopened, %file, "it is being written to; try again"),
-        },
+            log_event!(LogReopened, %file);
+        }
         Err(e) => log_event!(LogNotReopened, %file, "{e}; lines go on into the old file"),
     }
 }

@@ -128,7 +128,8 @@ fn imported() {
     let paths = [old, new.clone()].map(|path| path.to_str().unwrap().to_owned());
     let done = server.bulkhead(&["import", "i2ftp", &paths[0], "--output", &paths[1]]);
     assert!(done.status.success(), "{done:?}");
-    assert!(String::from_utf8_lossy(&done.stderr).contains("listening on every address"));
+    let said = [done.stdout, done.stderr].concat();
+    assert!(String::from_utf8_lossy(&said).contains("it listened on every address"));
     let here = format!(
         "listen_port = 0\ncontrol_socket = {:?}\nstate_directory = {:?}\n{}\n[auth]\nusers_file = {:?}\n",
         server.path("control.sock"),

@@ -141,8 +141,12 @@ fn held(server: &Server, role: Role, process: &Process) {
     let expected: &[&[&str]] = match role {
         // Its own channel, and a signing channel for each client that has been greeted.
         Role::Keeper => &[&["socket"; 2], &["socket"; 3]],
-        // epoll; its own channel, the session's, and the listener it keeps for that.
-        Role::Helper => &[&["anon_inode:[eventpoll]", "socket", "socket", "socket"]],
+        // epoll; its own channel, the session's, and the listener it keeps for that; where the kernel
+        // lets nobody filter at a listener, a second one for everybody but the client.
+        Role::Helper => &[
+            &["anon_inode:[eventpoll]", "socket", "socket", "socket"],
+            &["anon_inode:[eventpoll]", "socket", "socket", "socket", "socket"],
+        ],
         // Its own channel, with TLS twice: for the loop and for asking for another keeper in the middle
         // of a handshake; then its client and the keeper's channel.
         Role::Gate => &[&["socket"], &["socket"; 2], &["socket"; 4]],

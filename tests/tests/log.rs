@@ -223,7 +223,7 @@ fn old_client() {
     client.stream().read_to_end(&mut Vec::new()).ok();
     let event = server.expect_event("disconnected", |_| true);
     let reason = event["reason"].as_str().unwrap();
-    assert!(reason.contains("no TLS version that is served here"), "{reason}");
+    assert!(reason.contains("the client speaks TLS 1.1 or older"), "{reason}");
     assert!(!reason.contains("ExtensionRequired"), "{reason}");
 }
 

@@ -137,7 +137,7 @@ type Step = (&'static str, fn(&Server) -> bool);
 
 /// What is done with a server: everything that its processes can be asked for. Each step says
 /// whether it went well, and panics at nothing, because most of them are meant to fail.
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     ("log in with a code", code),
     ("log in and list", |server| curl(server, &[], "")),
     ("log in over TLS and list", |server| curl(server, &["--ssl-reqd"], "full/")),
@@ -150,17 +150,30 @@ const STEPS: [Step; 14] = [
     ("a long reply over TLS", |server| curl(server, &["--ssl-reqd", "--quote", "STAT full"], "")),
     ("many clients", many_clients),
     ("active data connection", |server| curl(server, &["--ftp-port", "127.0.0.1"], "file")),
+    ("download over IPv6", |server| over_ipv6(server).unwrap_or(!has_ipv6())),
     ("abort", |server| abort(server).is_some()),
     ("reload", |server| server.bulkhead(&["reload"]).status.success()),
 ];
 
+/// A passive connection of the other family; nothing without an address of it.
+fn over_ipv6(server: &Server) -> Option<bool> {
+    let serving = server.events("serving");
+    let mut listening = serving.last()?.get("listening")?.as_str()?.split_whitespace();
+    let address = listening.find(|address| address.starts_with("[::1]"))?;
+    Some(curl_at(server, address.trim_end_matches(','), &[], "file"))
+}
+
 fn curl(server: &Server, arguments: &[&str], path: &str) -> bool {
+    curl_at(server, &server.address().to_string(), arguments, path)
+}
+
+fn curl_at(server: &Server, address: &str, arguments: &[&str], path: &str) -> bool {
     let account = server.account("alice");
     let output = Command::new("curl")
         .args(["--silent", "--show-error", "--insecure", "--max-time", "20", "--user"])
         .arg(format!("alice:{}", account.password))
         .args(arguments)
-        .arg(format!("ftp://{}/{path}", server.address()))
+        .arg(format!("ftp://{address}/{path}"))
         .stdin(Stdio::null())
         .output();
     output.unwrap().status.success()

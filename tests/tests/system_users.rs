@@ -295,9 +295,9 @@ fn rules() {
     for (name, reason) in [
         ("gone", "expired"),
         ("other", "group-not-allowed"),
-        ("denied", "unknown-user"),
+        ("denied", "denied"),
         ("nobody-here", "unknown-user"),
-        ("root", "unknown-user"),
+        ("root", "denied"),
     ] {
         assert_eq!(refused(name, "password"), wrong, "{name}");
         server.expect_event("login-failed", |event| {

@@ -596,7 +596,7 @@ fn listings() {
     assert_eq!(lines("NLST d/spa ce"), ["d/spa ce"]);
     assert_eq!(lines("NLST d").len(), 5);
     assert_eq!(lines("NLST -a d").len(), 6);
-    for options in ["-la", "-l -a", "-alF", "-ltRa", "-1A"] {
+    for options in ["-la", "-l -a", "-alF", "-lta", "-1A"] {
         assert_eq!(lines(&format!("LIST {options} d")).len(), 6, "{options}");
     }
     assert_eq!(lines("LIST -ltr d").len(), 5);

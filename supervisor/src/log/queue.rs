@@ -17,6 +17,9 @@ const MOST_BYTES: usize = 4 << 20;
 /// Where lines go.
 pub type Sink = Box<dyn Write + Send>;
 
+/// What is done between two lines.
+type Step = Box<dyn FnOnce() + Send>;
+
 /// The queue of the log. Until [`LogQueue::run`], a line is written by whoever logs it.
 #[derive(Debug, Clone, Default)]
 pub struct LogQueue(Arc<Shared>);
@@ -33,6 +36,8 @@ struct State {
     sink: Option<Sink>,
     /// Whole lines, one behind the other.
     waiting: Vec<u8>,
+    /// What is done before the bytes of `waiting` from this place on are written.
+    step: Option<(usize, Step)>,
     /// Whether the thread has lines that it has not written yet.
     writing: bool,
     /// Lines lost and not told of.
@@ -91,6 +96,19 @@ impl LogQueue {
         drop(self.0.changed.wait_timeout_while(state, patience, busy));
     }
 
+    /// Does something when all lines of before are written and none of those behind. Of two steps that
+    /// wait, the later one is done.
+    pub fn between_lines(&self, step: impl FnOnce() + Send + 'static) {
+        let mut state = self.locked();
+        if state.sink.is_some() {
+            drop(state);
+            return step();
+        }
+        state.step = Some((state.waiting.len(), Box::new(step)));
+        drop(state);
+        self.0.changed.notify_all();
+    }
+
     /// Takes a line in.
     fn push(&self, line: &[u8]) {
         let mut state = self.locked();
@@ -114,12 +132,14 @@ impl LogQueue {
         let mut lines = Vec::new();
         loop {
             let state = self.locked();
-            let waited = self.0.changed.wait_while(state, |state| state.waiting.is_empty());
+            let idle = |state: &mut State| state.waiting.is_empty() && state.step.is_none();
+            let waited = self.0.changed.wait_while(state, idle);
             let mut state = waited.unwrap_or_else(PoisonError::into_inner);
             std::mem::swap(&mut lines, &mut state.waiting);
+            let step = state.step.take();
             state.writing = true;
             drop(state);
-            let written = sink.write_all(&lines);
+            let written = write_around(&mut sink, &lines, step);
             let mut state = self.locked();
             state.writing = false;
             let untold = match written {
@@ -144,6 +164,15 @@ impl LogQueue {
             self.0.changed.notify_all();
         }
     }
+}
+
+/// Writes lines, and does what is to be done between them.
+fn write_around(sink: &mut Sink, lines: &[u8], step: Option<(usize, Step)>) -> io::Result<()> {
+    let Some((at, step)) = step else { return sink.write_all(lines) };
+    let (before, behind) = lines.split_at(at.min(lines.len()));
+    let written = sink.write_all(before);
+    step();
+    written.and(sink.write_all(behind))
 }
 
 /// A line on its way into the queue; tracing writes each one in one piece.
@@ -177,6 +206,22 @@ mod tests {
 
     fn line(n: usize) -> Vec<u8> {
         format!("line {n} {}\n", "x".repeat(200)).into_bytes()
+    }
+
+    #[test]
+    fn e3_what_is_between_two_lines_is_done_between_them() {
+        let (reader, sink) = UnixStream::pair().unwrap();
+        let mut direct = sink.try_clone().unwrap();
+        let queue = LogQueue::new(Box::new(sink));
+        queue.run().unwrap();
+        queue.push(b"before\n");
+        queue.between_lines(move || direct.write_all(b"between\n").unwrap());
+        queue.push(b"behind\n");
+        queue.flush(Duration::from_secs(10));
+        drop(queue);
+        let mut got = [0; 22];
+        (&reader).read_exact(&mut got).unwrap();
+        assert_eq!(String::from_utf8_lossy(&got), "before\nbetween\nbehind\n");
     }
 
     #[test]

@@ -65,6 +65,10 @@ pub struct Image {
 }
 
 impl Image {
+    fn of(release: Release) -> Image {
+        Image { directory: Path::new(CACHE).join(release.suite()) }
+    }
+
     /// The disk, which a guest changes in a copy of its own.
     pub fn disk(&self) -> PathBuf {
         self.directory.join("disk")
@@ -85,14 +89,23 @@ impl Image {
     }
 }
 
+/// Whether there is the image of a release, made as it is made by now.
+///
+/// # Errors
+/// When the files of the recipe cannot be read.
+pub fn is_made(release: Release) -> Done<bool> {
+    let recipe = recipe()?;
+    let image = Image::of(release);
+    Ok(fs::read_to_string(image.recipe()).is_ok_and(|of_image| of_image == recipe))
+}
+
 /// The image of a release, made if there is none, or if it is made another way by now.
 ///
 /// # Errors
 /// When the packages cannot be fetched, or the image cannot be made.
 pub fn provide(release: Release) -> Done<Image> {
-    let image = Image { directory: Path::new(CACHE).join(release.suite()) };
-    let recipe = recipe()?;
-    if fs::read_to_string(image.recipe()).is_ok_and(|of_image| of_image == recipe) {
+    let image = Image::of(release);
+    if is_made(release)? {
         return Ok(image);
     }
     say(&format!("hosts: making the image of {} in {CACHE}", release.name()))?;
@@ -107,7 +120,7 @@ pub fn provide(release: Release) -> Done<Image> {
     make.args(["-q", "-t", "ext4", "-O", "^has_journal", "-d"]).arg(&root);
     run(make.arg(image.disk()).arg("2G"))?;
     remove(&root)?;
-    write(&image.recipe(), &recipe)?;
+    write(&image.recipe(), &recipe()?)?;
     Ok(image)
 }
 

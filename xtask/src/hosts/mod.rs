@@ -48,6 +48,16 @@ pub fn missing() -> Done<Option<&'static str>> {
     Ok(needed.into_iter().find(|program| !is_installed(program)))
 }
 
+/// Whether the image for the guest of `.ci/run` is there. Making one takes minutes and many packages, which
+/// only `cargo xtask test --hosts` spends.
+///
+/// # Errors
+/// When the files of its recipe cannot be read.
+pub fn first_is_made() -> Done<bool> {
+    let made: Done<Vec<bool>> = FIRST.iter().map(|boot| image::is_made(boot.release)).collect();
+    Ok(made?.into_iter().all(|made| made))
+}
+
 /// Runs the guest of `.ci/run` with the package in `packages`.
 ///
 /// # Errors

@@ -157,6 +157,9 @@ fn test_host(packed: Count) -> Done<Count> {
     match hosts::missing()? {
         Some(program) => skipped("host", program),
         None if packed.passed == 0 => skipped("host", "a package"),
+        None if !hosts::first_is_made()? => {
+            skipped("host", "the image of its guest, which `cargo xtask test --hosts` makes")
+        }
         None => hosts::run_first(&crate::package::tested()).map(counted),
     }
 }
