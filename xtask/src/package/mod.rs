@@ -194,7 +194,7 @@ fn pack(packing: Packing, into: &Path) -> Done<Vec<PathBuf>> {
     }
     run(deb.env("SOURCE_DATE_EPOCH", &time))?;
     let mut rpm = cargo();
-    rpm.args(["generate-rpm", "--package", "supervisor", "--source-date", &time]);
+    rpm.args(["generate-rpm", "--package", "cli", "--source-date", &time]);
     if packing.flavour == Flavour::Dev {
         rpm.args(["--payload-compress", "gzip"]);
     }
