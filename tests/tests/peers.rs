@@ -27,6 +27,9 @@ pub fn tests() -> Vec<Trial> {
     [(VSFTPD, vsftpd as fn()), (PROFTPD, proftpd), (PURE_FTPD, pure_ftpd)]
         .into_iter()
         .map(|(name, run)| match there && is_root() {
+            true if name == PROFTPD => test(name, run)
+                .with_kind("skipped: a ProFTPD of one of its configurations is not reached yet")
+                .with_ignored_flag(true),
             true => test(name, run),
             false => test(name, || ())
                 .with_kind("skipped: needs root and a Debian mirror to fetch the packages")

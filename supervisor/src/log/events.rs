@@ -157,7 +157,7 @@ events! {
     OperatorRefused = "operator-refused", WARN, [];
 }
 
-/// Writes a line of the log: an [`Event`](crate::log::Event), its fields, and perhaps words.
+/// Writes a line of the log: an [`Event`], its fields, and perhaps words.
 #[macro_export]
 macro_rules! log_event {
     ($variant:ident $(, $($rest:tt)*)?) => {

@@ -16,7 +16,7 @@ use config::Config;
 use policy_audit::evidence_page::Verified;
 
 /// The uid of fresh processes when the configuration names none: see the reserved range in
-/// [`crate::config`].
+/// [`config`].
 const STAND_IN: u32 = 65_524;
 
 /// One thing that was looked at.
